@@ -1,0 +1,61 @@
+"""The hidden activations that a neuron may have, in one table.
+
+The order of the table is the order of the activation scores everywhere: in the
+autoencoder, in the soft network and in a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LEAKY_SLOPE = 0.01  # that of arXiv 2506.08270, and torch's default
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation function.
+
+    Attributes
+    ----------
+    name : str
+        The name that users write and read.
+    value : callable
+        NumPy, element by element: pre-activations to activations.
+    slope : callable
+        NumPy: ``(pre-activations, activations)`` to derivatives, so that what
+        the forward pass has computed is not computed again.
+    torch : callable
+        The same function on a tensor, by the tensor's own methods, so that this
+        module loads without torch.
+    """
+
+    name: str
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    slope: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+    torch: Callable[[Tensor], Tensor]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    activation.name: activation
+    for activation in (
+        Activation("sigmoid", expit, lambda z, a: a * (1 - a), lambda z: z.sigmoid()),
+        Activation("tanh", np.tanh, lambda z, a: 1 - a * a, lambda z: z.tanh()),
+        Activation(
+            "leaky_relu",
+            lambda z: np.maximum(z, LEAKY_SLOPE * z),
+            lambda z, a: np.where(z > 0, 1.0, LEAKY_SLOPE),
+            lambda z: z.maximum(LEAKY_SLOPE * z),
+        ),
+        Activation("identity", lambda z: z, lambda z, a: np.ones_like(z), lambda z: z),
+    )
+}
+ACTIVATION_NAMES = tuple(ACTIVATIONS)

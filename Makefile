@@ -1,0 +1,40 @@
+# Every target sets itself up: the first one run makes .venv and installs the package into it.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+PYTEST_ARGS ?=
+QUICK_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint quick clean
+
+demo: $(INSTALLED)
+	$(BIN)/python -m benchmarks.demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+quick: $(INSTALLED)
+	$(BIN)/python -m benchmarks.quick $(QUICK_ARGS)
+
+# torch comes first, and as its CPU build, which is smaller by gigabytes than what `pip install
+# torch` brings on Linux. On Linux only PyTorch's own index serves the "+cpu" files (or a folder
+# that pip was told of); macOS and Windows have no such file and need none.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$(TORCH)+cpu" 2>/dev/null \
+	  || $(BIN)/python -m pip install "$(TORCH)+cpu" --index-url https://download.pytorch.org/whl/cpu \
+	  || $(BIN)/python -m pip install "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable '.[plot,test,pretrain]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,450 @@
+"""SWAT with its defaults against scikit-learn's dense MLP with its defaults.
+
+Every table, several 80/20 splits: score, size, fit and predict time. Then latent
+descent beside descent on the weights themselves, at the same wall time. Results are
+kept as JSON, one record per table and seed, and every figure of the report is
+computed from that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from benchmarks._data import TASKS, available_tables, load_table, split_table
+from benchmarks._dense import count_weights, dense_mlp, fit_quietly, fitted_mlp
+from benchmarks._report import STEPS, make_report
+from sklearn_swat import SWATClassifier, SWATRegressor, __version__
+
+MAX_ROWS = 10_000
+PREDICT_ROWS = 1_000
+PREDICT_REPEATS = 30
+
+NEVER = 1_000_000  # n_iter_no_change that no descent reaches: wall time alone ends it
+# Descent on the weights gets the better of two rates at each table, each with the whole
+# wall time that latent descent took with its default.
+WEIGHT_RATES = (0.01, 0.03)
+WEIGHT_STARTS = ("data", "random")
+
+# Runs in a process of its own, where nothing has been imported.
+PROBE = """
+import json, sys, time
+start = time.perf_counter()
+import sklearn_swat
+seconds = time.perf_counter() - start
+imported_torch = "torch" in sys.modules
+from sklearn.datasets import make_friedman1
+X, y = make_friedman1(1000, 10, noise=1.0, random_state=0)
+def fit():
+    start = time.perf_counter()
+    sklearn_swat.SWATRegressor(random_state=0).fit(X, y)
+    return time.perf_counter() - start
+first, second = fit(), fit()
+try:  # not ru_maxrss, which on Linux starts at what the parent process held
+    lines = open("/proc/self/status").read().splitlines()
+    peak = 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+except OSError:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+print(json.dumps({
+    "import_seconds": seconds, "import_loads_torch": imported_torch,
+    "first_fit_seconds": first, "second_fit_seconds": second, "peak_megabytes": peak / 1e6,
+}))
+"""
+
+
+# --------------------------------------------------------------------- measurements
+
+
+def measure_process() -> dict[str, Any]:
+    """Measure import, a default fit on 1,000 x 10 and its memory in a fresh process.
+
+    Returns
+    -------
+    dict
+        What the probe printed: seconds, megabytes (10**6 bytes), and whether the
+        import of the package brought torch along.
+    """
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"the probe process failed:\n{done.stderr}")
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def swat(task: str, seed: int, **parameters: Any) -> Any:
+    """Return an unfitted SWAT estimator for a task.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}
+        What is to be predicted.
+    seed : int
+        Its `random_state`.
+    **parameters
+        What differs from the defaults.
+
+    Returns
+    -------
+    estimator
+        A `SWATRegressor` or `SWATClassifier`.
+    """
+    estimator = SWATClassifier if task == "classification" else SWATRegressor
+    return estimator(random_state=seed, **parameters)
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Return the wall time of one call.
+
+    Parameters
+    ----------
+    call : callable
+        Called once, without arguments.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def predict_seconds(models_and_rows: Sequence[tuple[Any, NDArray[Any]]]) -> list[float]:
+    """Return the median time of `predict` of each model, taken in turns.
+
+    Parameters
+    ----------
+    models_and_rows : sequence of tuple
+        Fitted models, each with the rows that it predicts.
+
+    Returns
+    -------
+    list of float
+        Seconds per model.
+    """
+    times: list[list[float]] = [[] for _ in models_and_rows]
+    for _ in range(PREDICT_REPEATS):
+        for (model, rows), seconds in zip(models_and_rows, times, strict=True):
+            seconds.append(seconds_of(lambda model=model, rows=rows: model.predict(rows)))
+    return [statistics.median(seconds) for seconds in times]
+
+
+def best_so_far(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    """Return, per recorded step, the lowest hard validation loss up to there.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        The `history_` of a fitted estimator.
+
+    Returns
+    -------
+    list of (int, float)
+        Step and loss, over all candidates.
+    """
+    best, points = float("inf"), []
+    for record in history:
+        losses = np.asarray(record["validation_loss"], dtype=float)
+        best = min(best, float(np.min(losses[np.isfinite(losses)], initial=np.inf)))
+        points.append((int(record["step"]), best))
+    return points
+
+
+def summarise_descent(points: Sequence[tuple[int, float]], seconds: float) -> dict[str, Any]:
+    """Return the losses at the start, at `STEPS` and at the end of a descent.
+
+    Parameters
+    ----------
+    points : sequence of (int, float)
+        What `best_so_far` returns.
+    seconds : float
+        The wall time of the whole fit.
+
+    Returns
+    -------
+    dict
+        ``start``, one entry per step, ``end``, ``steps`` and ``seconds``. A descent
+        that ended before a step holds its last loss there.
+    """
+    at = {str(step): [loss for s, loss in points if s <= step][-1] for step in STEPS}
+    return {
+        "start": points[0][1],
+        **at,
+        "end": points[-1][1],
+        "steps": points[-1][0],
+        "seconds": seconds,
+    }
+
+
+def descend(task: str, seed: int, X: Any, y: Any, **parameters: Any) -> dict[str, Any]:
+    """Run one descent, without pruning path and early stopping, and summarise it.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}
+        What is to be predicted.
+    seed : int
+        The `random_state`.
+    X, y : array-like
+        Training rows.
+    **parameters
+        Space, start, rate and length of the descent.
+
+    Returns
+    -------
+    dict
+        What `summarise_descent` returns.
+    """
+    model = swat(task, seed, refine=False, n_iter_no_change=NEVER, **parameters)
+    seconds = seconds_of(lambda: model.fit(X, y))
+    return summarise_descent(best_so_far(model.history_), seconds)
+
+
+def compare_descents(task: str, seed: int, X: Any, y: Any) -> dict[str, Any]:
+    """Descend in latent space, then on the weights for the same wall time.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}
+        What is to be predicted.
+    seed : int
+        The `random_state`.
+    X, y : array-like
+        Training rows.
+
+    Returns
+    -------
+    dict
+        A summary per descent: ``latent``, and on the weights from the same start
+        (``weights_data``) and from random weights (``weights_random``), each the
+        better of `WEIGHT_RATES` by its final loss.
+    """
+    latent = descend(task, seed, X, y, space="latent")
+    max_iter = int(swat(task, seed).get_params()["max_iter"])
+    descents = {"latent": latent}
+    for start in WEIGHT_STARTS:
+        # How many steps fit into the wall time depends on the table: try, then scale.
+        trial = descend(task, seed, X, y, space="weights", start=start, max_iter=max_iter)
+        steps = max(1, round(max_iter * latent["seconds"] / trial["seconds"]))
+        runs = [
+            {
+                **descend(
+                    *(task, seed, X, y),
+                    space="weights",
+                    start=start,
+                    max_iter=steps,
+                    learning_rate=rate,
+                ),
+                "learning_rate": rate,
+            }
+            for rate in WEIGHT_RATES
+        ]
+        descents[f"weights_{start}"] = min(runs, key=lambda run: run["end"])
+    return descents
+
+
+def run_one(name: str, seed: int, descent: bool) -> dict[str, Any]:
+    """Measure one table with one seed.
+
+    Parameters
+    ----------
+    name : str
+        The table.
+    seed : int
+        The seed of the split and of all models.
+    descent : bool
+        Whether to compare the descents too.
+
+    Returns
+    -------
+    dict
+        The record that is kept; with an ``error`` where a fit failed.
+    """
+    table = load_table(name)
+    X_train, X_test, y_train, y_test = split_table(table, seed)
+    X_train, X_test = X_train.to_numpy(), X_test.to_numpy()
+    record: dict[str, Any] = {
+        "table": name,
+        "task": table.task,
+        "seed": seed,
+        "n_rows": len(table.X),
+        "n_features": table.X.shape[1],
+    }
+    dense = dense_mlp(table.task, seed)
+    record["dense_fit_seconds"] = seconds_of(lambda: fit_quietly(dense, X_train, y_train))
+    record["dense_score"] = float(dense.score(X_test, y_test))
+    record["dense_weights"] = count_weights(dense)
+    try:
+        # The import of torch is measured in `measure_process`, not once per worker here.
+        swat(table.task, seed, max_iter=1, refine=False).fit(X_train[:200], y_train[:200])
+        model = swat(table.task, seed)
+        record["swat_fit_seconds"] = seconds_of(lambda: model.fit(X_train, y_train))
+        record["swat_score"] = float(model.score(X_test, y_test))
+        record["swat_nnz"] = int(model.nnz_)
+        record["swat_depth"] = int(model.depth_)
+        rows = X_test[np.arange(PREDICT_ROWS) % len(X_test)]
+        scaler, mlp = fitted_mlp(dense)  # the bare MLP, its rows scaled already
+        record["swat_predict_seconds"], record["dense_predict_seconds"] = predict_seconds(
+            [(model, rows), (mlp, scaler.transform(rows))]
+        )
+        if descent:
+            record["descent"] = compare_descents(table.task, seed, X_train, y_train)
+    except Exception as error:  # a table that fails is a result: the report counts it
+        record["error"] = f"{type(error).__name__}: {error}"
+    return record
+
+
+# --------------------------------------------------------------------- command line
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what the figures depend on beside the code: versions and cores.
+
+    Returns
+    -------
+    dict
+        Names and values.
+    """
+    packages = ("numpy", "scipy", "scikit-learn", "torch")
+    return {
+        "sklearn_swat": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "cores": os.cpu_count(),
+    }
+
+
+def save(results: dict[str, Any], path: Path) -> None:
+    """Write the results in one go: an interrupted write leaves the old file.
+
+    Parameters
+    ----------
+    results : dict
+        The content of the file.
+    path : Path
+        The JSON file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def run_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Run what is missing and keep every record as it comes.
+
+    Parameters
+    ----------
+    options : Namespace
+        The command line.
+
+    Returns
+    -------
+    dict
+        The results.
+    """
+    results: dict[str, Any] = {"meta": describe_machine(), "process": None, "runs": []}
+    if options.resume and options.out.exists():
+        kept = json.loads(options.out.read_text(encoding="utf-8"))
+        results["runs"] = [
+            run
+            for run in kept["runs"]
+            if "error" not in run and (options.skip_descent or "descent" in run)
+        ]
+        if kept["meta"] != results["meta"]:
+            print(f"note: {options.out} was begun with {kept['meta']}", file=sys.stderr)
+    results["process"] = measure_process()
+    done = {(run["table"], run["seed"]) for run in results["runs"]}
+    todo = [
+        (name, seed)
+        for name in options.tables
+        for seed in range(options.seeds)
+        if (name, seed) not in done and len(load_table(name).X) <= MAX_ROWS
+    ]
+    calls = (delayed(run_one)(name, seed, not options.skip_descent) for name, seed in todo)
+    started = time.perf_counter()
+    records = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(calls)
+    for i, record in enumerate(records, start=1):
+        results["runs"].append(record)
+        results["runs"].sort(key=lambda run: (list(TASKS).index(run["table"]), run["seed"]))
+        save(results, options.out)
+        outcome = record.get("error") or (
+            f"{record['swat_score']:.3f} with {record['swat_nnz']}, dense "
+            f"{record['dense_score']:.3f} with {record['dense_weights']:,}"
+        )
+        elapsed = time.perf_counter() - started
+        progress = f"[{i}/{len(todo)}, {elapsed:.0f} s]"
+        print(f"{progress} {record['table']}, seed {record['seed']}: {outcome}", file=sys.stderr)
+    save(results, options.out)
+    return results
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None
+        The arguments; None for those of the process.
+
+    Returns
+    -------
+    Namespace
+        The options.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quick",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--tables", nargs="+", choices=list(TASKS), metavar="NAME", help="default: all there are")
+    add("--seeds", type=int, default=3, help="number of splits per table")
+    add("--out", type=Path, default=Path("benchmarks/results/quick.json"), help="the results")
+    add("--jobs", type=int, default=1, help="processes; more than 1 disturbs the times")
+    add("--resume", action="store_true", help="keep the records that --out holds")
+    add("--skip-descent", action="store_true", help="leave out the comparison of descents")
+    add("--report-only", action="store_true", help="run nothing: the report of --out")
+    options = parser.parse_args(arguments)
+    if not options.report_only:
+        options.tables = options.tables or available_tables()
+        if not options.tables:
+            load_table(next(iter(TASKS)))  # says where it looked and what to set
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark and print its report.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        The command line; by default that of the process.
+    """
+    options = parse(arguments)
+    if options.report_only:
+        results = json.loads(options.out.read_text(encoding="utf-8"))
+    else:
+        results = run_all(options)
+    print(make_report(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Data losses on raw outputs, in NumPy: value, gradient, best constant and curvature.
+
+Raw outputs are what a network computes before its output activation, shape
+``(n, k)``. Row weights enter as shares of their sum, so that multiplying all of
+them by a number changes nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp, softmax
+
+Array = NDArray[np.float64]
+
+# A class or label share is kept this far from 0 and 1 in the best constant: its raw
+# output stays within about +-23, where neither exp nor a later gradient overflows.
+_SMALLEST_SHARE = 1e-10
+
+
+def _shares(weight: Array) -> Array:
+    """Row weights (n,) as shares that sum to one."""
+    total = float(weight.sum())
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(
+            f"the row weights sum to {total}, but must sum to a positive number: "
+            "pass at least one row with a positive finite weight"
+        )
+    return weight / total
+
+
+class Loss(ABC):
+    """A data loss of raw outputs against targets, averaged over rows and outputs.
+
+    The base class holds what all losses share; the three losses of this module
+    differ in the loss of one row and in its first two derivatives.
+
+    Attributes
+    ----------
+    name : str
+        The name under which `LOSSES` holds the loss.
+    out_activation : str
+        The output activation that belongs to it, by scikit-learn's name.
+    """
+
+    name: str
+    out_activation: str
+
+    def value(self, raw: Array, target: Array, weight: Array) -> float:
+        """Weighted mean over the rows of the loss of a row.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, k)
+            Outputs before the output activation.
+        target : ndarray of shape (n, k)
+            Standardised values, 0/1 labels or one-hot rows.
+        weight : ndarray of shape (n,)
+            Non-negative row weights of any positive sum.
+
+        Returns
+        -------
+        float
+        """
+        return float(_shares(weight) @ self._row_losses(raw, target))
+
+    def value_and_gradient(self, raw: Array, target: Array, weight: Array) -> tuple[float, Array]:
+        """Return the loss and its gradient by the raw outputs, shape (n, k)."""
+        shares = _shares(weight)
+        value = float(shares @ self._row_losses(raw, target))
+        return value, self._row_gradients(raw, target) * shares[:, None]
+
+    @abstractmethod
+    def constant(self, target: Array, weight: Array) -> Array:
+        """Return the raw outputs (k,) of the best constant predictor."""
+
+    def constant_loss(self, target: Array, weight: Array) -> float:
+        """Return the loss of the best constant predictor; 0 if the targets are constant."""
+        raw = np.broadcast_to(self.constant(target, weight), target.shape)
+        return self.value(raw, target, weight)
+
+    def curvature_factor(self, raw: Array, weight: Array) -> Array:
+        """Return a square root of the loss's curvature by the raw outputs.
+
+        The factor `F` satisfies ``sum_r F[r, i, :, None] * F[r, i, None, :] ==
+        share_i * (second derivative of the loss of row i)``. For all three losses
+        that second derivative does not depend on the target, so it is the exact
+        Fisher information of the row as well: nothing is sampled.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, k)
+            Outputs before the output activation.
+        weight : ndarray of shape (n,)
+            Non-negative row weights of any positive sum.
+
+        Returns
+        -------
+        ndarray of shape (k, n, k)
+            The factor; its first axis counts the terms of the sum.
+        """
+        return self._row_factors(raw) * np.sqrt(_shares(weight))[:, None]
+
+    @abstractmethod
+    def _row_losses(self, raw: Array, target: Array) -> Array:
+        """Losses of the rows, (n,)."""
+
+    @abstractmethod
+    def _row_gradients(self, raw: Array, target: Array) -> Array:
+        """Gradients of the losses of the rows, (n, k)."""
+
+    @abstractmethod
+    def _row_factors(self, raw: Array) -> Array:
+        """Factors of the second derivatives of the losses of the rows, (k, n, k)."""
+
+
+def _diagonal_factors(roots: Array) -> Array:
+    """Factors (k, n, k) of diagonal second derivatives with square roots (n, k)."""
+    k = roots.shape[1]
+    return np.eye(k)[:, None, :] * roots[None, :, :]
+
+
+class SquaredError(Loss):
+    """Mean over outputs of ``(raw - target) ** 2``, for standardised targets."""
+
+    name = "squared_error"
+    out_activation = "identity"
+
+    def constant(self, target: Array, weight: Array) -> Array:
+        """Return the weighted mean of every output."""
+        return np.asarray(_shares(weight) @ target)
+
+    def _row_losses(self, raw: Array, target: Array) -> Array:
+        error = raw - target
+        return np.einsum("ij,ij->i", error, error) / raw.shape[1]
+
+    def _row_gradients(self, raw: Array, target: Array) -> Array:
+        return (raw - target) * (2 / raw.shape[1])
+
+    def _row_factors(self, raw: Array) -> Array:
+        return _diagonal_factors(np.full_like(raw, np.sqrt(2 / raw.shape[1])))
+
+
+class LogisticLoss(Loss):
+    """Mean over outputs of the log-loss of independent 0/1 labels."""
+
+    name = "logistic"
+    out_activation = "logistic"
+
+    def constant(self, target: Array, weight: Array) -> Array:
+        """Return the log-odds of every label, clipped."""
+        share = np.clip(_shares(weight) @ target, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+        return np.asarray(np.log(share) - np.log1p(-share))
+
+    def _row_losses(self, raw: Array, target: Array) -> Array:
+        return np.asarray((np.logaddexp(0.0, raw) - target * raw).mean(axis=1))
+
+    def _row_gradients(self, raw: Array, target: Array) -> Array:
+        return (expit(raw) - target) / raw.shape[1]
+
+    def _row_factors(self, raw: Array) -> Array:
+        # expit(-z) is 1 - expit(z) without cancellation where expit(z) rounds to 1
+        return _diagonal_factors(np.sqrt(expit(raw) * expit(-raw) / raw.shape[1]))
+
+
+class SoftmaxLoss(Loss):
+    """Log-loss of one class of several, for one-hot targets."""
+
+    name = "softmax"
+    out_activation = "softmax"
+
+    def constant(self, target: Array, weight: Array) -> Array:
+        """Return the logarithms of the class shares, clipped below."""
+        return np.asarray(np.log(np.maximum(_shares(weight) @ target, _SMALLEST_SHARE)))
+
+    def _row_losses(self, raw: Array, target: Array) -> Array:
+        return np.asarray(logsumexp(raw, axis=1) - np.einsum("ij,ij->i", raw, target))
+
+    def _row_gradients(self, raw: Array, target: Array) -> Array:
+        return np.asarray(softmax(raw, axis=1) - target)
+
+    def _row_factors(self, raw: Array) -> Array:
+        # (diag(s) - p s^T) (diag(s) - p s^T)^T = diag(p) - p p^T  with  s = sqrt(p)
+        p = softmax(raw, axis=1)
+        s = np.sqrt(p)
+        return np.asarray(_diagonal_factors(s) - p[None, :, :] * s.T[:, :, None])
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss for loss in (SquaredError(), LogisticLoss(), SoftmaxLoss())
+}
+
+
+def normalised_loss(
+    loss: Loss, raw: Array, target: Array, weight: Array, reference: float
+) -> float:
+    """Return the data loss divided by the loss of the best constant predictor.
+
+    Parameters
+    ----------
+    loss : Loss
+        One of `LOSSES`.
+    raw, target : ndarray of shape (n, k)
+        Outputs before the output activation, and targets.
+    weight : ndarray of shape (n,)
+        Non-negative row weights of any positive sum.
+    reference : float
+        ``loss.constant_loss(target, weight)`` on the rows that define the scale,
+        as a rule the training rows.
+
+    Returns
+    -------
+    float
+        0 for a perfect network, 1 for one that is as good as a constant.
+
+    Raises
+    ------
+    ValueError
+        If `reference` is not positive: the targets are constant, and a network of
+        output biases alone is the answer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = LOSSES["squared_error"]
+    >>> target, weight = np.array([[-1.0], [1.0]]), np.ones(2)
+    >>> reference = loss.constant_loss(target, weight)
+    >>> normalised_loss(loss, np.array([[-0.5], [0.5]]), target, weight, reference)
+    0.25
+    """
+    if not reference > 0:
+        raise ValueError(
+            f"the loss of the best constant predictor must be positive, got {reference}: "
+            "constant targets need no network but their constant"
+        )
+    return loss.value(raw, target, weight) / reference

@@ -1,0 +1,483 @@
+"""The small sparse network that a fitted estimator predicts with: NumPy and SciPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from scipy.special import expit
+
+from ._activations import ACTIVATION_NAMES, ACTIVATIONS
+
+Array = NDArray[np.float64]
+
+OUT_ACTIVATIONS = ("identity", "logistic", "softmax")  # scikit-learn's names
+
+_BLOCK_ROWS = 2048  # rows per block: a layer of 16 neurons then takes 256 KB, one L2 cache
+_FROM_SKLEARN = {"tanh": "tanh", "logistic": "sigmoid", "identity": "identity"}
+
+
+@dataclass(frozen=True, eq=False)
+class SparseMLP:
+    """A multi-layer perceptron with few non-zero weights and an activation per neuron.
+
+    Construction checks the arrays and brings the network into one normal form,
+    without changing what it computes:
+
+    - a hidden neuron that no output depends on is removed;
+    - a hidden neuron without incoming weights is a constant: it is removed, and
+      what it adds to the next layer goes into the biases there;
+    - a network whose outputs depend on no feature gets no hidden layer at all;
+    - the neurons of a layer are grouped by activation, so that each activation
+      runs once, on one contiguous block.
+
+    Parameters
+    ----------
+    weights : sequence of L + 1 arrays of shape (n_in, n_out)
+        The first has one row per feature, the last one column per output. Copied
+        to read-only float64. L may be 0: a linear network.
+    biases : sequence of L + 1 arrays of shape (n_out,)
+        Copied to read-only float64.
+    activations : sequence of L sequences of str
+        The activation of every hidden neuron: "sigmoid", "tanh", "leaky_relu" or
+        "identity".
+    out_activation : {"identity", "logistic", "softmax"}, default="identity"
+        What `predict` applies to the outputs.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, a number is not finite or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network = SparseMLP(
+    ...     weights=(np.array([[0.5, 0.0], [0.0, 0.0]]), np.array([[2.0], [3.0]])),
+    ...     biases=(np.array([0.0, 1.0]), np.array([-1.0])),
+    ...     activations=(("tanh", "identity"),),
+    ... )
+    >>> network.hidden_layer_sizes, network.nnz  # the second neuron was a constant
+    ((1,), 3)
+    >>> print(network)
+    h1.0 = tanh(0.5 x0)
+    y = 2 h1.0 + 2
+    >>> network.predict(np.array([[0.0, 7.0], [10.0, 7.0]])).round(3)
+    array([[2. ],
+           [4. ]])
+    """
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activations: tuple[tuple[str, ...], ...]
+    out_activation: str = "identity"
+
+    def __post_init__(self) -> None:
+        weights = [_finite_array(w, 2, f"weights[{i}]") for i, w in enumerate(self.weights)]
+        biases = [_finite_array(b, 1, f"biases[{i}]") for i, b in enumerate(self.biases)]
+        names = [list(layer) for layer in self.activations]
+        _check_layers(weights, biases, names, self.out_activation)
+        _remove_dead_neurons(weights, biases, names)
+        _group_by_activation(weights, biases, names)
+        for array in (*weights, *biases):
+            array.flags.writeable = False
+        object.__setattr__(self, "weights", tuple(weights))
+        object.__setattr__(self, "biases", tuple(biases))
+        object.__setattr__(self, "activations", tuple(tuple(layer) for layer in names))
+        self._build_operators()
+
+    def _build_operators(self) -> None:
+        """Prepare what the forward pass needs; never stored or pickled."""
+        used = np.flatnonzero(self.weights[0].any(axis=1))
+        used.flags.writeable = False
+        operators = [csr_array(w.T) for w in (self.weights[0][used], *self.weights[1:])]
+        object.__setattr__(self, "_used_features", used)
+        object.__setattr__(self, "_operators", operators)
+        object.__setattr__(self, "_columns", [b[:, None] for b in self.biases])
+        object.__setattr__(self, "_slices", [activation_slices(n) for n in self.activations])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Only the defining arrays are stored; the constructor rebuilds the rest,
+        # and the read-only flags with it (an unpickled array is writeable).
+        return type(self), (self.weights, self.biases, self.activations, self.out_activation)
+
+    # ---------------------------------------------------------------- size and shape
+    @property
+    def nnz(self) -> int:
+        """Number of non-zero weights and biases."""
+        return int(sum(np.count_nonzero(a) for a in (*self.weights, *self.biases)))
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers; 0 for a linear or constant network."""
+        return len(self.activations)
+
+    @property
+    def hidden_layer_sizes(self) -> tuple[int, ...]:
+        """Number of neurons of every hidden layer."""
+        return tuple(len(layer) for layer in self.activations)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features that `predict` expects."""
+        return int(self.weights[0].shape[0])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return int(self.weights[-1].shape[1])
+
+    @property
+    def used_features(self) -> NDArray[np.intp]:
+        """Ascending indices of the features that carry a weight."""
+        used: NDArray[np.intp] = self._used_features  # type: ignore[attr-defined]
+        return used
+
+    # -------------------------------------------------------------------- prediction
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Outputs before the output activation.
+
+        Every row is computed by the same operations in the same order, so the
+        result does not depend, to the last bit, on which rows come with it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs), float64
+
+        Raises
+        ------
+        ValueError
+            If `X` is not two-dimensional or has another number of features.
+        """
+        return self._forward(X, apply_output=False)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Outputs after the output activation: values, or probabilities.
+
+        Probabilities of "logistic" lie strictly inside (0, 1): they are clipped to
+        the smallest normal number and to the largest number below one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs), float64
+        """
+        return self._forward(X, apply_output=True)
+
+    def _forward(self, X: ArrayLike, apply_output: bool) -> Array:
+        X = np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise ValueError(
+                f"X has shape {X.shape}, but the network expects (n, {self.n_features}): "
+                "pass a table with one column per feature it was fitted on"
+            )
+        n, out = X.shape[0], np.empty((X.shape[0], self.n_outputs))
+        for start in range(0, n, _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            raw = self._forward_block(X[rows])
+            out[rows] = (output_activation(raw, self.out_activation) if apply_output else raw).T
+        return out
+
+    def _forward_block(self, X: Array) -> Array:
+        """(rows, n_features) -> (n_outputs, rows), one contiguous line per neuron."""
+        hidden = np.ascontiguousarray(X.T[self.used_features])
+        operators: list[Any] = self._operators  # type: ignore[attr-defined]
+        columns: list[Array] = self._columns  # type: ignore[attr-defined]
+        slices: list[list[tuple[str, slice]]] = self._slices  # type: ignore[attr-defined]
+        for operator, bias, groups in zip(operators, columns, [*slices, []], strict=True):
+            # A sparse product adds in index order for every row alike; a BLAS product
+            # may round differently from one number of rows to the next.
+            hidden = operator @ hidden
+            hidden += bias
+            for name, group in groups:
+                hidden[group] = ACTIVATIONS[name].value(hidden[group])
+        return hidden
+
+    # ------------------------------------------------------------ from and to others
+    @classmethod
+    def from_sklearn(cls, mlp: Any, *, exact: bool = True) -> SparseMLP:
+        """Read a fitted scikit-learn MLP.
+
+        Parameters
+        ----------
+        mlp : MLPRegressor or MLPClassifier
+            Fitted, with activation "tanh", "logistic" or "identity".
+        exact : bool, default=True
+            With False, "relu" is read as "leaky_relu", which is close but not
+            equal: good as a starting point, not as a copy.
+
+        Returns
+        -------
+        SparseMLP
+            Predicts what `mlp` predicts (for a classifier: its probabilities; a
+            binary one has the single output of its positive class).
+
+        Raises
+        ------
+        ValueError
+            If the network is not fitted or has an activation that cannot be read.
+        """
+        if not hasattr(mlp, "coefs_"):
+            raise ValueError(
+                f"{type(mlp).__name__} has no coefs_: pass an MLPRegressor or MLPClassifier "
+                "after its fit"
+            )
+        readable = _FROM_SKLEARN if exact else {**_FROM_SKLEARN, "relu": "leaky_relu"}
+        if mlp.activation not in readable:
+            raise ValueError(
+                f"activation {mlp.activation!r} cannot be read exactly, only "
+                f"{', '.join(map(repr, _FROM_SKLEARN))}: fit the MLP with one of them, or "
+                "pass exact=False to read 'relu' as 'leaky_relu'"
+            )
+        names = [[readable[mlp.activation]] * w.shape[1] for w in mlp.coefs_[:-1]]
+        return cls(mlp.coefs_, mlp.intercepts_, names, mlp.out_activation_)  # type: ignore[arg-type]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the network as plain arrays, for ``numpy.savez`` and the like.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weights_0`` ..., ``biases_0`` ..., ``activations_0`` ... (text) and
+            ``out_activation`` (text); `from_arrays` reads them back.
+        """
+        arrays: dict[str, NDArray[Any]] = {"out_activation": np.array(self.out_activation)}
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            arrays[f"weights_{i}"], arrays[f"biases_{i}"] = w, b
+        for i, names in enumerate(self.activations):
+            arrays[f"activations_{i}"] = np.array(names)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SparseMLP:
+        """Build a network from what `to_arrays` returned.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing.
+        """
+        depth = sum(str(key).startswith("activations_") for key in arrays)
+        layers, hidden = range(depth + 1), range(depth)
+        needed = [f"{part}_{i}" for part in ("weights", "biases") for i in layers]
+        needed += [*(f"activations_{i}" for i in hidden), "out_activation"]
+        missing = [key for key in needed if key not in arrays]
+        if missing:
+            raise ValueError(
+                f"{', '.join(missing)} missing among the arrays {sorted(arrays)}: pass all "
+                "that to_arrays() returned"
+            )
+        return cls(
+            tuple(arrays[f"weights_{i}"] for i in layers),
+            tuple(arrays[f"biases_{i}"] for i in layers),
+            tuple(tuple(arrays[f"activations_{i}"].tolist()) for i in hidden),
+            str(arrays["out_activation"]),
+        )
+
+    def to_text(
+        self,
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        precision: int = 4,
+    ) -> str:
+        """Write the network as one readable line per neuron.
+
+        Parameters
+        ----------
+        feature_names : sequence of n_features str, default=None
+            None stands for x0, x1, ...
+        output_names : sequence of n_outputs str, default=None
+            None stands for y, or y0, y1, ... if there are several.
+        precision : int, default=4
+            Significant digits.
+
+        Returns
+        -------
+        str
+            First the hidden neurons, layer by layer (``h2.0`` is the first neuron
+            of the second layer), then the outputs.
+        """
+        k = self.n_outputs
+        sources = _names(feature_names, self.n_features, "x", "feature_names")
+        default = ["y"] if k == 1 and output_names is None else output_names
+        outputs = _names(default, k, "y", "output_names")
+        lines = []
+        for i, names in enumerate(self.activations):
+            targets = [f"h{i + 1}.{j}" for j in range(len(names))]
+            for j, name in enumerate(names):
+                line = _linear_text(self.weights[i][:, j], self.biases[i][j], sources, precision)
+                lines.append(f"{targets[j]} = {line if name == 'identity' else f'{name}({line})'}")
+            sources = targets
+        raw = [
+            _linear_text(self.weights[-1][:, j], self.biases[-1][j], sources, precision)
+            for j in range(k)
+        ]
+        if self.out_activation == "softmax":
+            lines += [f"z({name}) = {line}" for name, line in zip(outputs, raw, strict=True)]
+            lines.append(f"p({', '.join(outputs)}) = softmax of z")
+        elif self.out_activation == "logistic":
+            lines += [f"p({n}) = logistic({line})" for n, line in zip(outputs, raw, strict=True)]
+        else:
+            lines += [f"{name} = {line}" for name, line in zip(outputs, raw, strict=True)]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, (self.n_features, *self.hidden_layer_sizes, self.n_outputs)))
+        return f"<SparseMLP {sizes}, {self.nnz} non-zeros, {self.out_activation} output>"
+
+
+def output_activation(raw: Array, name: str) -> Array:
+    """Apply an output activation to raw outputs (k, n): one line per output."""
+    if name == "logistic":
+        tiny, below_one = np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg
+        return np.asarray(np.clip(expit(raw), tiny, below_one))
+    if name == "softmax":
+        exponentials = np.exp(raw - raw.max(axis=0))
+        total = exponentials[0].copy()
+        for line in exponentials[1:]:  # not sum(axis=0), whose order depends on n == 1
+            total += line
+        return exponentials / total
+    return raw
+
+
+def activation_slices(names: Sequence[str]) -> list[tuple[str, slice]]:
+    """Contiguous runs of equal activations.
+
+    Examples
+    --------
+    >>> activation_slices(["tanh", "tanh", "identity"])
+    [('tanh', slice(0, 2, None)), ('identity', slice(2, 3, None))]
+    """
+    runs, start = [], 0
+    for name, run in groupby(names):
+        stop = start + len(list(run))
+        runs.append((name, slice(start, stop)))
+        start = stop
+    return runs
+
+
+def _finite_array(values: ArrayLike, ndim: int, name: str) -> Array:
+    array = np.array(values, dtype=np.float64, order="C")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)][0]
+        raise ValueError(f"{name} must hold finite numbers only, got {bad}")
+    return array
+
+
+def _check_layers(
+    weights: list[Array], biases: list[Array], names: list[list[str]], out_activation: str
+) -> None:
+    if out_activation not in OUT_ACTIVATIONS:
+        raise ValueError(f"out_activation must be one of {OUT_ACTIVATIONS}, got {out_activation!r}")
+    if not len(weights) == len(biases) == len(names) + 1:
+        raise ValueError(
+            f"{len(names)} hidden layers need {len(names) + 1} weight and bias arrays, "
+            f"got {len(weights)} and {len(biases)}"
+        )
+    if weights[0].shape[0] < 1 or weights[-1].shape[1] < 1:
+        raise ValueError(
+            "a network needs at least 1 feature and 1 output, got "
+            f"{weights[0].shape[0]} and {weights[-1].shape[1]}"
+        )
+    for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        if w.shape[1] != len(b):
+            raise ValueError(f"weights[{i}] has {w.shape[1]} columns, biases[{i}] {len(b)} entries")
+        if i and w.shape[0] != weights[i - 1].shape[1]:
+            raise ValueError(
+                f"weights[{i}] has {w.shape[0]} rows, but the layer before has "
+                f"{weights[i - 1].shape[1]} neurons"
+            )
+        if i < len(names) and len(names[i]) != len(b):
+            raise ValueError(
+                f"activations[{i}] has {len(names[i])} names for {len(b)} neurons: name one each"
+            )
+    unknown = {name for layer in names for name in layer} - set(ACTIVATION_NAMES)
+    if unknown:
+        raise ValueError(
+            f"unknown activation {sorted(map(str, unknown))[0]!r}: use {ACTIVATION_NAMES}"
+        )
+
+
+def _remove_dead_neurons(
+    weights: list[Array], biases: list[Array], names: list[list[str]]
+) -> None:
+    """Drop hidden neurons without input or output, in place; see `SparseMLP`.
+
+    One pass suffices: dropping a constant can only make later neurons constant,
+    and dropping a neuron without output only earlier ones outputless.
+    """
+    for i in range(len(names)):
+        constant = ~weights[i].any(axis=0)
+        values = [
+            float(ACTIVATIONS[names[i][j]].value(biases[i][j : j + 1])[0])
+            for j in np.flatnonzero(constant)
+        ]
+        biases[i + 1] = biases[i + 1] + np.array(values) @ weights[i + 1][constant]
+        _keep_neurons(weights, biases, names, i, ~constant)
+    for i in reversed(range(len(names))):
+        _keep_neurons(weights, biases, names, i, weights[i + 1].any(axis=1))
+    if not np.isfinite(np.concatenate(biases)).all():
+        raise ValueError("folding constant neurons overflowed: use weights below 1e150")
+    if any(len(layer) == 0 for layer in names):  # then every hidden layer is empty by now
+        weights[:] = [np.zeros((weights[0].shape[0], len(biases[-1])))]
+        biases[:], names[:] = [biases[-1]], []
+
+
+def _keep_neurons(
+    weights: list[Array],
+    biases: list[Array],
+    names: list[list[str]],
+    layer: int,
+    keep: NDArray[Any],
+) -> None:
+    """Keep the neurons of a hidden layer that a mask or an index array selects."""
+    weights[layer] = np.ascontiguousarray(weights[layer][:, keep])
+    biases[layer] = biases[layer][keep]
+    weights[layer + 1] = np.ascontiguousarray(weights[layer + 1][keep])
+    names[layer] = np.array(names[layer], dtype=object)[keep].tolist()
+
+
+def _group_by_activation(
+    weights: list[Array], biases: list[Array], names: list[list[str]]
+) -> None:
+    """Sort the neurons of every hidden layer by activation, otherwise as they were."""
+    for i, layer in enumerate(names):
+        order = np.argsort([ACTIVATION_NAMES.index(name) for name in layer], kind="stable")
+        _keep_neurons(weights, biases, names, i, order)
+
+
+def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str) -> list[str]:
+    if names is None:
+        return [f"{prefix}{j}" for j in range(count)]
+    if len(names) != count:
+        raise ValueError(f"{parameter} has {len(names)} names, but {count} are needed")
+    return [str(name) for name in names]
+
+
+def _linear_text(weight: Array, bias: float, sources: Sequence[str], precision: int) -> str:
+    """Write ``0.31 bmi - 1.2 age + 0.5``."""
+    terms = [(float(weight[j]), f" {sources[j]}") for j in np.flatnonzero(weight)]
+    if bias != 0 or not terms:
+        terms.append((float(bias), ""))
+    text = ""
+    for value, name in terms:
+        sign = "-" if value < 0 else "+"
+        text += f" {sign} {abs(value):.{precision}g}{name}"
+    return text[3:] if text.startswith(" + ") else "-" + text[3:]

@@ -1,0 +1,230 @@
+"""The training loop: skorch's, with a budget in time and progress that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, GradientNormClipping, PrintLog, ProgressBar
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from torch import Tensor
+
+from .._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from .._checkpoint import save_checkpoint
+from ._losses import PretrainingLosses, SamplingConfig, total
+
+BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
+HELD_OUT_BATCHES = 24
+WARM_UP_BATCHES = 300
+
+
+class PretrainingNet(NeuralNet):
+    """A skorch net whose module returns its losses by name instead of predictions."""
+
+    def get_loss(
+        self, y_pred: dict[str, Tensor], y_true: Any, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Weigh the losses, and note each."""
+        for name, value in y_pred.items():
+            self.history.record_batch(f"{'train' if training else 'valid'}_{name}", value.item())
+        return total(y_pred)
+
+
+class TimeBudget(Callback):
+    """Anneals the learning rate over a budget of training time, and stops when it is spent.
+
+    Linear warm-up, then a cosine down to 1 % of the peak.
+
+    Parameters
+    ----------
+    seconds : float
+        The budget, with the time before a resumption.
+    learning_rate : float
+        The peak.
+    spent : float, default=0
+        Seconds of the budget that earlier runs used.
+    """
+
+    def __init__(self, seconds: float, learning_rate: float, spent: float = 0.0) -> None:
+        self.seconds = seconds
+        self.learning_rate = learning_rate
+        self.spent = spent
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Start the clock."""
+        self.started_ = time.monotonic() - self.spent
+
+    def elapsed(self) -> float:
+        """Return the seconds of training so far, earlier runs included."""
+        return time.monotonic() - self.started_
+
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Set the learning rate."""
+        done = min(1.0, self.elapsed() / self.seconds)
+        warm_up = min(1.0, (int(net.module_.n_batches) + 1) / WARM_UP_BATCHES)
+        rate = self.learning_rate * warm_up * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Stop, in skorch's way, when the budget is spent."""
+        if self.elapsed() >= self.seconds:
+            raise KeyboardInterrupt
+
+
+class KeepProgress(Callback):
+    """Averages the losses of an epoch, and writes what a resumption and a user need.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint, written whenever the held-out loss is the best so far.
+    progress_path : Path
+        Everything that training needs to go on, written after every epoch.
+    record : dict
+        What the checkpoint says of its training.
+    budget : TimeBudget
+    epochs : list of dict
+        The records of earlier runs' epochs.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        progress_path: Path,
+        record: dict[str, Any],
+        budget: TimeBudget,
+        epochs: list[dict[str, float]],
+    ) -> None:
+        self.path = path
+        self.progress_path = progress_path
+        self.record = record
+        self.budget = budget
+        self.epochs = epochs
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Record, then save."""
+        batches = net.history[-1]["batches"]
+        names = sorted({name for batch in batches for name in batch if "_" in name})
+        means = {
+            name: float(np.mean([batch[name] for batch in batches if name in batch]))
+            for name in names
+            if not name.endswith("batch_size")
+        }
+        for name, mean in means.items():
+            net.history.record(name, mean)
+        best = min((epoch["valid_loss"] for epoch in self.epochs), default=math.inf)
+        self.epochs.append({**means, "seconds": self.budget.elapsed()})
+        if means["valid_loss"] < best:
+            summary = {**self.record, "n_batches": int(net.module_.n_batches)}
+            summary["epoch"] = self.epochs[-1]
+            save_checkpoint(self.path, net.module_.autoencoder, summary)
+        state = {
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "epochs": json.dumps(self.epochs),
+        }
+        temporary = self.progress_path.with_suffix(".part")
+        torch.save(state, temporary)
+        os.replace(temporary, self.progress_path)
+
+
+def pretrain(
+    path: str | os.PathLike[str],
+    *,
+    minutes: float,
+    device: str = "cpu",
+    batch_size: int = 40,
+    learning_rate: float = 1e-3,
+    resume: bool = False,
+    seed: int = 0,
+    config: AutoencoderConfig | None = None,
+    verbose: bool = True,
+) -> list[dict[str, float]]:
+    """Pretrain an autoencoder.
+
+    Parameters
+    ----------
+    path : path-like
+        The checkpoint to write; ``path + ".progress"`` beside it holds what a
+        resumption needs.
+    minutes : float
+        Training time, with that before a resumption.
+    device : str, default="cpu"
+    batch_size : int, default=40
+        Data sets or networks per batch.
+    learning_rate : float, default=1e-3
+        The peak of AdamW's rate.
+    resume : bool, default=False
+        Go on from the progress beside `path`.
+    seed : int, default=0
+        Of the initial parameters and of the batches.
+    config : AutoencoderConfig, optional
+        None takes the default sizes.
+    verbose : bool, default=True
+        Show a progress bar and a line per epoch.
+
+    Returns
+    -------
+    list of dict
+        A record per epoch: the mean of each loss in training and on held-out
+        batches, and the seconds so far.
+    """
+    path = Path(path)
+    progress_path = path.with_name(path.name + ".progress")
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        autoencoder = MultiScaleAutoencoder(config)
+    rows = 75 * batch_size
+    sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
+    losses = PretrainingLosses(autoencoder, sampling, seed)
+    epochs: list[dict[str, float]] = []
+    state: dict[str, Any] = {}
+    if resume:
+        if not progress_path.exists():
+            raise FileNotFoundError(
+                f"there is no progress to resume at {str(progress_path)!r}; "
+                "start without --resume, or name the checkpoint that was being trained"
+            )
+        state = torch.load(progress_path, map_location=device, weights_only=True)
+        losses.load_state_dict(state["module"])
+        epochs = json.loads(state["epochs"])
+    budget = TimeBudget(60 * minutes, learning_rate, epochs[-1]["seconds"] if epochs else 0.0)
+    record = {
+        "sampling": asdict(sampling), "minutes": minutes, "device": device,
+        "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
+    net = PretrainingNet(
+        losses,
+        criterion=torch.nn.Identity,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=1e-4,
+        lr=learning_rate,
+        max_epochs=10**6,
+        batch_size=1,
+        iterator_train__shuffle=False,
+        train_split=predefined_split(Dataset(np.arange(HELD_OUT_BATCHES))),
+        device=device,
+        callbacks=[
+            ("clipping", GradientNormClipping(1.0)),
+            ("progress", KeepProgress(path, progress_path, record, budget, epochs)),
+            ("budget", budget),
+            *([("bar", ProgressBar())] if verbose else []),
+        ],
+        callbacks__print_log=PrintLog() if verbose else None,
+        warm_start=True,
+    )
+    net.initialize()
+    if state:
+        net.optimizer_.load_state_dict(state["optimizer"])
+    net.partial_fit(np.arange(BATCHES_PER_EPOCH))
+    return epochs

@@ -1,0 +1,161 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks._data import TASKS, available_tables, load_table, split_table
+from benchmarks._dense import count_weights, dense_mlp, fit_quietly
+from benchmarks._report import make_report, spread
+from benchmarks.quick import best_so_far, save, summarise_descent
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data folder with one table of each task."""
+    monkeypatch.setenv("SWAT_DATA", str(tmp_path))
+    rows = {"size": [1, 2, 3, 4] * 5, "colour": ["r", "g", "b", "g"] * 5, "new": ["y", "n"] * 10}
+    for name, target in (("iris", [0, 1] * 10), ("yacht", range(20))):
+        frame = pd.DataFrame({**rows, "target": target})
+        frame.to_csv(tmp_path / f"{name}.csv.gz", index=False)
+    return tmp_path
+
+
+def test_table_is_encoded_and_classes_are_strings(folder):
+    assert available_tables() == ["yacht", "iris"]
+    table = load_table("iris")
+    assert list(table.X.columns) == ["size", "colour_b", "colour_g", "colour_r", "new_y"]
+    assert set(table.X.dtypes) == {np.dtype(float)}
+    assert sorted(set(table.y)) == ["0", "1"]
+    assert load_table("yacht").y.dtype == float
+
+
+def test_split_is_stratified_and_depends_on_the_seed(folder):
+    table = load_table("iris")
+    X_train, X_test, y_train, y_test = split_table(table, seed=0)
+    assert (len(X_train), len(X_test), len(y_train)) == (16, 4, 16)
+    assert sorted(y_test) == ["0", "0", "1", "1"]
+    assert list(split_table(table, seed=1)[1].index) != list(X_test.index)
+
+
+def test_missing_table_says_where_to_look(folder):
+    with pytest.raises(FileNotFoundError, match="set SWAT_DATA"):
+        load_table("wine")
+    with pytest.raises(ValueError, match="Unknown table 'nothing'"):
+        load_table("nothing")
+
+
+@pytest.mark.parametrize("name", available_tables())
+def test_real_table_can_be_fitted(name):
+    table = load_table(name)
+    assert table.task == TASKS[name]
+    assert np.isfinite(table.X.to_numpy()).all()
+    assert len(table.X) == len(table.y)
+    split_table(table, seed=0)
+
+
+def test_count_weights_counts_biases_too():
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
+    for task in ("regression", "classification"):
+        model = dense_mlp(task, 0)
+        n_outputs = 1 if task == "regression" else 3
+        assert count_weights(fit_quietly(model, X, y)) == 100 * (3 + 1) + n_outputs * (100 + 1)
+
+
+def test_descent_is_summarised_by_its_best_hard_network_so_far():
+    history = [
+        {"step": 0, "validation_loss": [1.0, 0.9]},
+        {"step": 15, "validation_loss": [0.5, np.nan]},
+        {"step": 30, "validation_loss": [0.6]},
+        {"step": 60, "validation_loss": [0.2]},
+    ]
+    points = best_so_far(history)
+    assert points == [(0, 0.9), (15, 0.5), (30, 0.5), (60, 0.2)]
+    assert summarise_descent(points, 1.5) == {
+        "start": 0.9,
+        "20": 0.5,
+        "50": 0.5,
+        "100": 0.2,
+        "end": 0.2,
+        "steps": 60,
+        "seconds": 1.5,
+    }
+
+
+def test_spread_leaves_out_what_does_not_vary():
+    assert spread([0.5, 0.7, 0.6], 2) == "0.60 (0.50 to 0.70)"
+    assert spread([12, 12], 0) == "12"
+
+
+def run(table, seed, score, nnz, latent_end):
+    summary = {"start": 1.0, "20": 0.9, "50": 0.8, "100": 0.7, "steps": 100, "seconds": 2.0}
+    return {
+        "table": table,
+        "task": TASKS[table],
+        "seed": seed,
+        "n_rows": 300,
+        "n_features": 6,
+        "dense_fit_seconds": 1.0,
+        "dense_score": 0.9,
+        "dense_weights": 801,
+        "swat_fit_seconds": 2.0,
+        "swat_score": score,
+        "swat_nnz": nnz,
+        "swat_depth": 1,
+        "swat_predict_seconds": 0.001,
+        "dense_predict_seconds": 0.002,
+        "descent": {
+            "latent": {**summary, "end": latent_end},
+            "weights_data": {**summary, "end": 0.5, "learning_rate": 0.01},
+            "weights_random": {**summary, "end": 0.6, "learning_rate": 0.03},
+        },
+    }
+
+
+@pytest.fixture
+def results():
+    process = {
+        "import_seconds": 0.5,
+        "import_loads_torch": False,
+        "first_fit_seconds": 5.0,
+        "second_fit_seconds": 1.0,
+        "peak_megabytes": 400.0,
+    }
+    runs = [
+        run("yacht", 0, 0.95, 20, 0.55),
+        run("yacht", 1, 0.895, 30, 0.55),
+        run("iris", 0, 0.85, 300, 0.55),
+    ]
+    return {"meta": {"python": "3.11"}, "process": process, "runs": runs}
+
+
+def test_report_judges_every_requirement_by_the_results(results):
+    report = make_report(results)
+    assert "MISSED  score within 0.01 of the dense MLP or better on 75% of tables: 1 of 2" in report
+    assert "MISSED  median of at most 120 non-zeros: 162.5" in report
+    assert "MISSED  first default fit" in report
+    assert "met     memory of that process within 700 MB: 400 MB" in report
+    assert "met     import without torch" in report
+    assert "0.50 of its time" in report
+
+
+def test_report_says_where_latent_descent_wins_and_where_it_loses(results):
+    report = make_report(results)
+    assert "LOSES to weight-space descent from the same start: it ends lower on 0" in report
+    assert "WINS against weight-space descent from random weights: it ends lower on 2" in report
+
+
+def test_report_counts_a_table_that_failed(results):
+    results["runs"].append(
+        {"table": "wine", "task": "classification", "seed": 0, "error": "ValueError: no"}
+    )
+    report = make_report(results)
+    assert "FAILED wine, seed 0: ValueError: no" in report
+    assert "tables: 1 of 3" in report
+
+
+def test_saved_results_give_the_same_report(results, tmp_path):
+    path = tmp_path / "new" / "quick.json"
+    save(results, path)
+    assert make_report(json.loads(path.read_text(encoding="utf-8"))) == make_report(results)
+    assert list(path.parent.iterdir()) == [path]

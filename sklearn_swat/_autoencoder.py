@@ -297,8 +297,8 @@ class DatasetEncoder(nn.Module):
         self.n_heads = config.n_heads
         self.seeds = nn.Parameter(0.5 * torch.randn(config.n_seeds, w))
         self.feature = nn.Parameter(0.1 * torch.randn(w))
-        self.output = nn.Parameter(0.1 * torch.randn(w))
-        self.moments = GroupedMLP(1, 4, w, w)
+        self.output = nn.Parameter(torch.randn(w))
+        self.moments = GroupedLinear(1, 4, w)
         self.first_rows = GroupedLinear(1, w, w)
 
         def per_round(n_in: int, n_out: int) -> nn.ModuleList:

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from ._activations import ACTIVATION_NAMES, ACTIVATIONS
+from ._network_text import network_text
 
 Array = NDArray[np.float64]
 
@@ -68,8 +69,8 @@ class SparseMLP:
     h1.0 = tanh(0.5 x0)
     y = 2 h1.0 + 2
     >>> network.predict(np.array([[0.0, 7.0], [10.0, 7.0]])).round(3)
-    array([[2. ],
-           [4. ]])
+    array([[2.],
+           [4.]])
     """
 
     weights: tuple[Array, ...]
@@ -140,7 +141,7 @@ class SparseMLP:
 
     # -------------------------------------------------------------------- prediction
     def decision_function(self, X: ArrayLike) -> Array:
-        """Outputs before the output activation.
+        """Compute the outputs before the output activation.
 
         Every row is computed by the same operations in the same order, so the
         result does not depend, to the last bit, on which rows come with it.
@@ -161,7 +162,7 @@ class SparseMLP:
         return self._forward(X, apply_output=False)
 
     def predict(self, X: ArrayLike) -> Array:
-        """Outputs after the output activation: values, or probabilities.
+        """Compute the outputs after the output activation: values, or probabilities.
 
         Probabilities of "logistic" lie strictly inside (0, 1): they are clipped to
         the smallest normal number and to the largest number below one.
@@ -309,29 +310,7 @@ class SparseMLP:
             First the hidden neurons, layer by layer (``h2.0`` is the first neuron
             of the second layer), then the outputs.
         """
-        k = self.n_outputs
-        sources = _names(feature_names, self.n_features, "x", "feature_names")
-        default = ["y"] if k == 1 and output_names is None else output_names
-        outputs = _names(default, k, "y", "output_names")
-        lines = []
-        for i, names in enumerate(self.activations):
-            targets = [f"h{i + 1}.{j}" for j in range(len(names))]
-            for j, name in enumerate(names):
-                line = _linear_text(self.weights[i][:, j], self.biases[i][j], sources, precision)
-                lines.append(f"{targets[j]} = {line if name == 'identity' else f'{name}({line})'}")
-            sources = targets
-        raw = [
-            _linear_text(self.weights[-1][:, j], self.biases[-1][j], sources, precision)
-            for j in range(k)
-        ]
-        if self.out_activation == "softmax":
-            lines += [f"z({name}) = {line}" for name, line in zip(outputs, raw, strict=True)]
-            lines.append(f"p({', '.join(outputs)}) = softmax of z")
-        elif self.out_activation == "logistic":
-            lines += [f"p({n}) = logistic({line})" for n, line in zip(outputs, raw, strict=True)]
-        else:
-            lines += [f"{name} = {line}" for name, line in zip(outputs, raw, strict=True)]
-        return "\n".join(lines)
+        return network_text(self, feature_names, output_names, precision)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -415,9 +394,7 @@ def _check_layers(
         )
 
 
-def _remove_dead_neurons(
-    weights: list[Array], biases: list[Array], names: list[list[str]]
-) -> None:
+def _remove_dead_neurons(weights: list[Array], biases: list[Array], names: list[list[str]]) -> None:
     """Drop hidden neurons without input or output, in place; see `SparseMLP`.
 
     One pass suffices: dropping a constant can only make later neurons constant,
@@ -429,7 +406,8 @@ def _remove_dead_neurons(
             float(ACTIVATIONS[names[i][j]].value(biases[i][j : j + 1])[0])
             for j in np.flatnonzero(constant)
         ]
-        biases[i + 1] = biases[i + 1] + np.array(values) @ weights[i + 1][constant]
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, by its value
+            biases[i + 1] = biases[i + 1] + np.array(values) @ weights[i + 1][constant]
         _keep_neurons(weights, biases, names, i, ~constant)
     for i in reversed(range(len(names))):
         _keep_neurons(weights, biases, names, i, weights[i + 1].any(axis=1))
@@ -445,7 +423,7 @@ def _keep_neurons(
     biases: list[Array],
     names: list[list[str]],
     layer: int,
-    keep: NDArray[Any],
+    keep: Any,
 ) -> None:
     """Keep the neurons of a hidden layer that a mask or an index array selects."""
     weights[layer] = np.ascontiguousarray(weights[layer][:, keep])
@@ -454,30 +432,8 @@ def _keep_neurons(
     names[layer] = np.array(names[layer], dtype=object)[keep].tolist()
 
 
-def _group_by_activation(
-    weights: list[Array], biases: list[Array], names: list[list[str]]
-) -> None:
+def _group_by_activation(weights: list[Array], biases: list[Array], names: list[list[str]]) -> None:
     """Sort the neurons of every hidden layer by activation, otherwise as they were."""
     for i, layer in enumerate(names):
         order = np.argsort([ACTIVATION_NAMES.index(name) for name in layer], kind="stable")
         _keep_neurons(weights, biases, names, i, order)
-
-
-def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str) -> list[str]:
-    if names is None:
-        return [f"{prefix}{j}" for j in range(count)]
-    if len(names) != count:
-        raise ValueError(f"{parameter} has {len(names)} names, but {count} are needed")
-    return [str(name) for name in names]
-
-
-def _linear_text(weight: Array, bias: float, sources: Sequence[str], precision: int) -> str:
-    """Write ``0.31 bmi - 1.2 age + 0.5``."""
-    terms = [(float(weight[j]), f" {sources[j]}") for j in np.flatnonzero(weight)]
-    if bias != 0 or not terms:
-        terms.append((float(bias), ""))
-    text = ""
-    for value, name in terms:
-        sign = "-" if value < 0 else "+"
-        text += f" {sign} {abs(value):.{precision}g}{name}"
-    return text[3:] if text.startswith(" + ") else "-" + text[3:]

@@ -5,10 +5,13 @@ Shapes: C candidates, N rows, k outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._soft_network import NetworkScores, SoftNetwork, presence
+from ._soft_network import Layers, NetworkScores, SoftNetwork, presence
 
 L1_SHARE = 0.1  # of a unit of weight in the price of a weight, as in arXiv 2410.08339
 
@@ -64,17 +67,28 @@ def soft_size(
     -------
     Tensor of shape (C,), in numbers
     """
-    live = network.gates * network.live_layers()[..., None]  # (C, L, H)
-    last = live.gather(
-        1, (live.new_tensor(network.depths).long() - 1).view(-1, 1, 1).expand(-1, 1, live.shape[2])
-    )[:, 0]
 
     def price(w: Tensor) -> Tensor:
         return presence(w, threshold, sharpness) + L1_SHARE * w.abs()
 
-    size = (price(scores.w_in) * live[:, None, 0]).sum((1, 2))
-    size = size + (price(scores.w_out) * last[..., None]).sum((1, 2)) + scores.b_out.shape[1]
-    if scores.w_hidden.shape[1]:
+    return _sum_over_numbers(scores, network, price)
+
+
+def hard_size(network: SoftNetwork) -> Tensor:
+    """Count the non-zero weights and the biases of the neurons of hard networks, (C,)."""
+    return _sum_over_numbers(network, network, lambda w: (w != 0).to(w.dtype))
+
+
+def _sum_over_numbers(
+    layers: Layers, network: SoftNetwork, price: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Add up the price of every weight as far as both its ends exist, and 1 for every bias."""
+    live = network.gates * network.live_layers()[..., None]  # (C, L, H)
+    last = torch.as_tensor(network.depths, device=live.device) - 1
+    last_live = live[torch.arange(len(live), device=live.device), last]
+    size = (price(layers.w_in) * live[:, None, 0]).sum((1, 2))
+    size = size + (price(layers.w_out) * last_live[..., None]).sum((1, 2))
+    if layers.w_hidden.shape[1]:
         both = live[:, :-1, :, None] * live[:, 1:, None, :]
-        size = size + (price(scores.w_hidden) * both).sum((1, 2, 3))
-    return size + live.sum((1, 2))
+        size = size + (price(layers.w_hidden) * both).sum((1, 2, 3))
+    return size + live.sum((1, 2)) + layers.b_out.shape[1]

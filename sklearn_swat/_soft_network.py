@@ -25,7 +25,7 @@ from ._network import SparseMLP
 
 
 @dataclass(frozen=True)
-class _Layers:
+class Layers:
     """What scores and soft networks share: the affine parts of C networks.
 
     Attributes
@@ -60,7 +60,7 @@ class _Layers:
 
 
 @dataclass(frozen=True)
-class NetworkScores(_Layers):
+class NetworkScores(Layers):
     """The free numbers of C candidates: what the decoder writes.
 
     Attributes
@@ -87,7 +87,7 @@ class NetworkScores(_Layers):
 
 
 @dataclass(frozen=True)
-class SoftNetwork(_Layers):
+class SoftNetwork(Layers):
     """C networks that compute.
 
     Attributes

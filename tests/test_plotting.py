@@ -170,7 +170,7 @@ def test_network_height_grows_with_the_fullest_layer():
 
 def test_network_labels_shrink_to_fit_given_axes():
     _, ax = plt.subplots(figsize=(4, 3))
-    display = NetworkDisplay(network=random_network((64, 4, 1), 1.0)).plot(ax)
+    display = NetworkDisplay(network=random_network((20, 4, 1), 1.0)).plot(ax)
     assert display.ax_ is ax
     boxes = label_boxes(display)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -1,0 +1,487 @@
+"""Descent of all candidates at once, in the latent space or on the weights themselves.
+
+A candidate is one (depth, restart). All descend in one batch: in the latent space
+(arXiv 2410.08339, 2506.08270) on their latent points, through the decoders; in
+weight space on their scores directly. On the way the soft networks sharpen until
+they are hard, the weakest candidates are dropped, and every few steps each
+candidate's HARD network is judged on the validation rows: the best of these
+verdicts is what a candidate is worth, whatever its soft loss says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ._activations import ACTIVATION_NAMES
+from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
+from ._network import SparseMLP
+from ._objective import data_loss, hard_size, soft_size
+from ._preprocessing import class_scores
+from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen, soften
+
+if TYPE_CHECKING:
+    from ._pruning import Rows
+
+EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
+HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
+HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
+ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
+FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
+AUTO_BATCH_ROWS = 1024  # and above, so many
+INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """What a descent is to do; see the estimators for the meaning of the parameters.
+
+    Attributes
+    ----------
+    alpha : float
+        Price of one non-zero, in units of the normalised loss.
+    depths : tuple of int, ascending
+    n_restarts : int
+        Candidates per depth.
+    n_slots : int
+        Neurons per layer at most.
+    activations : tuple of str
+    start : {"data", "random"} or SparseMLP
+        A network on standardised rows, or how to choose the start points.
+    space : {"latent", "weights"}
+    max_iter : int
+    learning_rate : float
+    batch_size : int or "auto"
+    n_iter_no_change : int
+    tol : float
+    device : torch.device
+    max_seconds : float, optional
+        Stop after this time; for comparisons at equal time.
+    """
+
+    alpha: float
+    depths: tuple[int, ...]
+    n_restarts: int
+    n_slots: int
+    activations: tuple[str, ...]
+    start: str | SparseMLP
+    space: str
+    max_iter: int
+    learning_rate: float
+    batch_size: int | str
+    n_iter_no_change: int
+    tol: float
+    device: torch.device
+    max_seconds: float | None = None
+
+
+@dataclass
+class Candidate:
+    """One (depth, restart), and the best hard network it has passed through.
+
+    Attributes
+    ----------
+    depth, restart : int
+    network : SparseMLP
+        On standardised rows.
+    price : float
+        Its J: normalised validation loss plus alpha times size.
+    validation_loss : float
+        Normalised.
+    """
+
+    depth: int
+    restart: int
+    network: SparseMLP | None = None
+    price: float = np.inf
+    validation_loss: float = np.inf
+
+
+@dataclass
+class Descent:
+    """What a descent found.
+
+    Attributes
+    ----------
+    candidates : list of Candidate, best first
+    history : list of dict
+        A record per evaluation: "step", "seconds", "candidates" (depth, restart),
+        and per candidate "train_loss" (soft), "validation_loss" (hard), "nnz" (hard).
+    n_iter : int
+        Steps taken.
+    was_interrupted : bool
+        By Ctrl-C; the candidates are the best so far.
+    """
+
+    candidates: list[Candidate]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    n_iter: int = 0
+    was_interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class _TorchRows:
+    """Rows on the device: X (N, d), target (N, k), weight (N,) summing to 1."""
+
+    X: Tensor
+    target: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows, device: torch.device) -> _TorchRows:
+        parts = (rows.X, rows.target, rows.weight / rows.weight.sum())
+        return cls(*(torch.from_numpy(p.astype(np.float32)).to(device) for p in parts))
+
+    def take(self, index: Tensor) -> _TorchRows:
+        weight = self.weight[index]
+        return _TorchRows(self.X[index], self.target[index], weight / weight.sum())
+
+
+def descend(
+    train: Rows,
+    validation: Rows,
+    loss_name: str,
+    reference: float,
+    settings: DescentSettings,
+    autoencoder: MultiScaleAutoencoder | None,
+    seed: int,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> Descent:
+    """Descend from the start points and return every candidate's best hard network.
+
+    Parameters
+    ----------
+    train, validation : Rows
+        Standardised.
+    loss_name : {"squared_error", "logistic", "softmax"}
+    reference : float
+        The loss of the best constant, which losses are divided by.
+    settings : DescentSettings
+    autoencoder : MultiScaleAutoencoder or None
+        None is enough for random starts in weight space.
+    seed : int
+        Of the start points and minibatches.
+    report : callable, optional
+        Called with every record of the history.
+
+    Returns
+    -------
+    Descent
+    """
+    with torch.enable_grad():
+        run = _Run(train, validation, loss_name, reference, settings, autoencoder, seed)
+        try:
+            run.descend(report)
+        except KeyboardInterrupt:
+            if all(candidate.network is None for candidate in run.candidates):
+                raise
+            run.result.was_interrupted = True
+    known = [candidate for candidate in run.candidates if candidate.network is not None]
+    run.result.candidates = sorted(known, key=lambda candidate: candidate.price)
+    return run.result
+
+
+class _Run:
+    """The state of one descent."""
+
+    def __init__(
+        self,
+        train: Rows,
+        validation: Rows,
+        loss_name: str,
+        reference: float,
+        settings: DescentSettings,
+        autoencoder: MultiScaleAutoencoder | None,
+        seed: int,
+    ) -> None:
+        self.settings, self.loss_name, self.reference = settings, loss_name, reference
+        self.autoencoder = autoencoder
+        self.train = _TorchRows.of(train, settings.device)
+        self.validation = _TorchRows.of(validation, settings.device)
+        self.d, self.k = train.X.shape[1], train.target.shape[1]
+        self.generator = Generator().manual_seed(seed)
+        encoded, scale, shift = class_scores(train.target, train.weight, loss_name)
+        self.encoded_target = self._tensor(encoded)
+        self.scale, self.shift = self._tensor(scale), self._tensor(shift)
+        self.allowed = torch.tensor(
+            [name in settings.activations for name in ACTIVATION_NAMES], device=settings.device
+        )
+        self.candidates = [
+            Candidate(depth, restart)
+            for depth in settings.depths
+            for restart in range(settings.n_restarts)
+        ]
+        self.alive = list(self.candidates)
+        self.result = Descent(self.candidates)
+        self.free = self._start()
+        self.decoder_parameters: dict[str, Tensor] = {}
+        self._choose_decoders()
+
+    def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(array.astype(np.float32)).to(self.settings.device)
+
+    # ------------------------------------------------------------------ start points
+    def _start(self) -> dict[str, Tensor]:
+        """Return the free tensors, one line per candidate."""
+        settings, C = self.settings, len(self.alive)
+        threshold = torch.zeros(C, device=settings.device)
+        if settings.space == "latent":
+            free = {"latent": self._start_latent(), "threshold": threshold}
+        elif settings.start == "random":
+            free = {**self._random_scores(), "threshold": threshold}
+        elif isinstance(settings.start, SparseMLP):
+            free = {**self._scores_of(settings.start), "threshold": threshold}
+        else:
+            with torch.no_grad():
+                scores = self._decode(self._start_latent(), self.depths)
+            free = {**scores.rescale_outputs(self.scale, self.shift).tensors(),
+                    "threshold": threshold}
+        return {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depths of the candidates under descent, ascending."""
+        return tuple(candidate.depth for candidate in self.alive)
+
+    def _start_latent(self) -> Tensor:
+        """Return (C, d + H + k, c) latent points; a restart's are the same at every depth."""
+        settings, n_depths = self.settings, len(self.settings.depths)
+        H, R = settings.n_slots, settings.n_restarts
+        assert self.autoencoder is not None
+        c = self.autoencoder.config.latent_width
+        if isinstance(settings.start, SparseMLP):
+            latent = self._encode_network(settings.start).expand(R, -1, -1)
+            noise = self._normal(R, *latent.shape[1:])
+            noise[0] = 0  # the first restart is the network itself, the others surround it
+            return (latent + 0.1 * noise).repeat(n_depths, 1, 1)
+        if settings.start == "random":
+            return self._normal(n_depths * R, self.d + H + self.k, c)
+        encoder = self.autoencoder.dataset_encoder
+        n = len(self.train.X)
+        chosen = torch.arange(n)
+        if n > ENCODED_ROWS:
+            chosen = torch.randperm(n, generator=self.generator)[:ENCODED_ROWS].sort().values
+        rows = replace(self.train, target=self.encoded_target).take(chosen.to(settings.device))
+        seeds = encoder.draw_seeds(R, H, self.generator)
+        with torch.no_grad():
+            X = rows.X.clamp(-INPUT_BOUND, INPUT_BOUND)
+            parts = (X, rows.target.clamp(-2 * INPUT_BOUND, 2 * INPUT_BOUND), rows.weight)
+            latent = encoder(*(part.expand(R, *part.shape) for part in parts), seeds)
+        return latent.repeat(n_depths, 1, 1)
+
+    def _encode_network(self, network: SparseMLP) -> Tensor:
+        """Return (1, T, c): a network in the latent space, its raw outputs standardised."""
+        assert self.autoencoder is not None
+        soft = soften([network], self.settings.n_slots)
+        soft = replace(soft, **{n: t.to(self.settings.device) for n, t in soft.tensors().items()})
+        soft = replace(
+            soft, w_out=soft.w_out / self.scale, b_out=(soft.b_out - self.shift) / self.scale
+        )
+        with torch.no_grad():
+            return self.autoencoder.encode(soft)
+
+    def _scores_of(self, network: SparseMLP) -> dict[str, Tensor]:
+        """Lay a network out as scores: it is the start at its own depth.
+
+        Other depths, and other restarts, start at random.
+        """
+        free = self._random_scores()
+        soft = soften([network], self.settings.n_slots)
+        same = [i for i, c in enumerate(self.alive) if (c.depth, c.restart) == (network.depth, 0)]
+        for i in same:
+            L = network.depth
+            free["w_in"][i], free["w_out"][i] = soft.w_in[0], soft.w_out[0]
+            free["w_hidden"][i, : L - 1] = soft.w_hidden[0]
+            free["b_hidden"][i, :L], free["b_out"][i] = soft.b_hidden[0], soft.b_out[0]
+            free["activation_scores"][i, :L] = 2 * soft.mixture[0] - 1
+            free["gate_scores"][i, :L] = 2 * soft.gates[0] - 1
+        return free
+
+    def _random_scores(self) -> dict[str, Tensor]:
+        """Draw networks of Glorot's scale with a random activation per neuron."""
+        C, H, L = len(self.alive), self.settings.n_slots, max(self.depths)
+        A = len(ACTIVATION_NAMES)
+        free = {
+            "w_in": self._normal(C, self.d, H) * (2 / (self.d + H)) ** 0.5,
+            "w_hidden": self._normal(C, L - 1, H, H) * (1 / H) ** 0.5,
+            "w_out": self._normal(C, H, self.k) * (2 / (self.k + H)) ** 0.5,
+            "b_hidden": 0.1 * self._normal(C, L, H),
+            "b_out": torch.zeros(C, self.k, device=self.settings.device) + self.shift,
+            "activation_scores": 0.5 * self._normal(C, L, H, A),
+            "gate_scores": torch.ones(C, L, H, device=self.settings.device),
+        }
+        free["w_out"] = free["w_out"] * self.scale
+        return free
+
+    def _normal(self, *shape: int) -> Tensor:
+        drawn = torch.randn(*shape, generator=self.generator, dtype=torch.float32)
+        return drawn.to(self.settings.device)
+
+    # ----------------------------------------------------------------------- decoding
+    def _choose_decoders(self) -> None:
+        """Gather the decoder parameters of the candidates under descent, once for many steps."""
+        if self.settings.space == "latent":
+            assert self.autoencoder is not None
+            self.decoder_parameters = select_depths(self.autoencoder.decoder, self.depths)
+
+    def _decode(self, latent: Tensor, depths: Sequence[int]) -> NetworkScores:
+        assert self.autoencoder is not None
+        decoder: Decoder = self.autoencoder.decoder
+        parameters = self.decoder_parameters or select_depths(decoder, depths)
+        scores: NetworkScores = torch.func.functional_call(
+            decoder, parameters, (latent[:, None], self.d, self.k, depths)
+        )
+        return scores
+
+    def _scores(self) -> NetworkScores:
+        """Return the scores that the free tensors stand for."""
+        if self.settings.space == "latent":
+            scores = self._decode(self.free["latent"], self.depths)
+            return scores.rescale_outputs(self.scale, self.shift)
+        L = max(self.depths)
+        parts = {name: tensor for name, tensor in self.free.items() if name != "threshold"}
+        for name in ("b_hidden", "activation_scores", "gate_scores"):
+            parts[name] = parts[name][:, :L]
+        parts["w_hidden"] = parts["w_hidden"][:, : L - 1]
+        return NetworkScores(**parts, depths=self.depths)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------------ descent
+    def descend(self, report: Callable[[dict[str, Any]], None] | None) -> None:
+        """Take the steps."""
+        settings, started = self.settings, time.monotonic()
+        optimizer = self._optimizer()
+        best, since_best = np.inf, 0
+        for step in range(settings.max_iter + 1):
+            done = step / max(1, settings.max_iter)
+            if step % EVALUATION_STEPS == 0 or step == settings.max_iter:
+                record = self._evaluate(step, time.monotonic() - started)
+                self.result.history.append(record)
+                if report is not None:
+                    report(record)
+                price = min(candidate.price for candidate in self.candidates)
+                since_best = 0 if price < best - settings.tol else since_best + EVALUATION_STEPS
+                best = min(best, price)
+                is_late = (
+                    settings.max_seconds is not None
+                    and time.monotonic() - started > settings.max_seconds
+                )
+                if step == settings.max_iter or since_best > settings.n_iter_no_change or is_late:
+                    break
+            if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
+                optimizer = self._drop_weakest(optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
+            self._step(optimizer, min(1.0, done / HARD_FROM))
+            self.result.n_iter = step + 1
+
+    def _optimizer(self) -> torch.optim.Adam:
+        """Return Adam on all candidates: element by element, so they do not interact."""
+        rate = self.settings.learning_rate
+        if self.settings.space == "weights":
+            rate *= 0.4  # weights are smaller than tokens; the better of the rates tried
+        others = [tensor for name, tensor in self.free.items() if name != "threshold"]
+        return torch.optim.Adam(
+            [
+                {"params": others, "peak": rate},
+                {"params": [self.free["threshold"]], "peak": 0.02 * rate},
+            ],
+            lr=rate,
+        )
+
+    def _step(self, optimizer: torch.optim.Adam, sharpness: float) -> None:
+        rows = self._batch()
+        scores = self._scores()
+        threshold = self.free["threshold"]
+        network = sharpen(scores, sharpness, threshold=threshold, allowed=self.allowed)
+        loss = data_loss(self.loss_name, network(rows.X), rows.target, rows.weight)
+        loss = loss / self.reference
+        size = soft_size(scores, network, threshold, sharpness)
+        optimizer.zero_grad()
+        (loss + self.settings.alpha * size).sum().backward()
+        for tensor in self.free.values():
+            if tensor.grad is not None:  # a candidate that diverges must not stop the others
+                tensor.grad.nan_to_num_(0.0, 0.0, 0.0)
+        optimizer.step()
+        with torch.no_grad():
+            threshold.clamp_(0.0, 3.0)
+
+    def _batch(self) -> _TorchRows:
+        n, size = len(self.train.X), self.settings.batch_size
+        if size == "auto":
+            size = n if n <= FULL_BATCH_ROWS else AUTO_BATCH_ROWS
+        if int(size) >= n:
+            return self.train
+        chosen = torch.randperm(n, generator=self.generator)[: int(size)]
+        return self.train.take(chosen.to(self.settings.device))
+
+    def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
+        """Judge the hard networks; keep each candidate's best."""
+        with torch.no_grad():
+            network = self._sharpened()
+            raw, target = network(self.validation.X), self.validation.target
+            losses = data_loss(self.loss_name, raw, target, self.validation.weight)
+            validation_loss = (losses / self.reference).double().cpu().numpy()
+            rows = self._batch()
+            losses = data_loss(self.loss_name, network(rows.X), rows.target, rows.weight)
+            train_loss = (losses / self.reference).double().cpu().numpy()
+            size = hard_size(network).cpu().numpy()
+            prices = validation_loss + self.settings.alpha * size
+            better = [
+                i for i, candidate in enumerate(self.alive)
+                if np.isfinite(prices[i]) and prices[i] < candidate.price
+            ]
+            if better:
+                for i, hard in zip(better, self._harden(network, better), strict=True):
+                    candidate = self.alive[i]
+                    candidate.network, candidate.price = hard, float(prices[i])
+                    candidate.validation_loss = float(validation_loss[i])
+        return {
+            "step": step,
+            "seconds": seconds,
+            "candidates": [(candidate.depth, candidate.restart) for candidate in self.alive],
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+            "nnz": size.astype(int),
+        }
+
+    def _sharpened(self) -> SoftNetwork:
+        return sharpen(
+            self._scores(), 1.0, threshold=self.free["threshold"], allowed=self.allowed
+        )
+
+    def _harden(self, network: SoftNetwork, chosen: list[int]) -> list[SparseMLP]:
+        parts = {name: tensor[chosen] for name, tensor in network.tensors().items()}
+        depths = tuple(network.depths[i] for i in chosen)
+        out_activation = {"squared_error": "identity"}.get(self.loss_name, self.loss_name)
+        return harden(replace(network, **parts, depths=depths), out_activation)
+
+    def _drop_weakest(self, optimizer: torch.optim.Adam) -> torch.optim.Adam:
+        """Keep the better half of the candidates, and their optimiser state."""
+        n_kept = max(2, -(-len(self.alive) // 2))
+        if n_kept >= len(self.alive):
+            return optimizer
+        ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].price)
+        kept = sorted(ranking[:n_kept])
+        old_free = self.free
+        self.alive = [self.alive[i] for i in kept]
+        self.free = {
+            name: tensor.detach()[kept].clone().requires_grad_()
+            for name, tensor in old_free.items()
+        }
+        self._choose_decoders()
+        renewed = self._optimizer()
+        for name, tensor in old_free.items():
+            state = optimizer.state.get(tensor)
+            if state:
+                renewed.state[self.free[name]] = {
+                    key: value[kept].clone() if value.dim() else value.clone()
+                    for key, value in state.items()
+                }
+        return renewed
+

@@ -1,0 +1,66 @@
+"""A network as readable text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ._network import SparseMLP
+
+Array = NDArray[np.float64]
+
+
+def network_text(
+    network: SparseMLP,
+    feature_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+    precision: int,
+) -> str:
+    """Write a network as one line per neuron; see `SparseMLP.to_text`."""
+    k = network.n_outputs
+    sources = _names(feature_names, network.n_features, "x", "feature_names")
+    default = ["y"] if k == 1 and output_names is None else output_names
+    outputs = _names(default, k, "y", "output_names")
+    lines = []
+    for i, names in enumerate(network.activations):
+        targets = [f"h{i + 1}.{j}" for j in range(len(names))]
+        for j, name in enumerate(names):
+            line = _linear_text(network.weights[i][:, j], network.biases[i][j], sources, precision)
+            lines.append(f"{targets[j]} = {line if name == 'identity' else f'{name}({line})'}")
+        sources = targets
+    raw = [
+        _linear_text(network.weights[-1][:, j], network.biases[-1][j], sources, precision)
+        for j in range(k)
+    ]
+    if network.out_activation == "softmax":
+        lines += [f"z({name}) = {line}" for name, line in zip(outputs, raw, strict=True)]
+        lines.append(f"p({', '.join(outputs)}) = softmax of z")
+    elif network.out_activation == "logistic":
+        lines += [f"p({n}) = logistic({line})" for n, line in zip(outputs, raw, strict=True)]
+    else:
+        lines += [f"{name} = {line}" for name, line in zip(outputs, raw, strict=True)]
+    return "\n".join(lines)
+
+
+def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str) -> list[str]:
+    if names is None:
+        return [f"{prefix}{j}" for j in range(count)]
+    if len(names) != count:
+        raise ValueError(f"{parameter} has {len(names)} names, but {count} are needed")
+    return [str(name) for name in names]
+
+
+def _linear_text(weight: Array, bias: float, sources: Sequence[str], precision: int) -> str:
+    """Write ``0.31 bmi - 1.2 age + 0.5``."""
+    terms = [(float(weight[j]), f" {sources[j]}") for j in np.flatnonzero(weight).tolist()]
+    if bias != 0 or not terms:
+        terms.append((float(bias), ""))
+    text = ""
+    for value, name in terms:
+        sign = "-" if value < 0 else "+"
+        text += f" {sign} {abs(value):.{precision}g}{name}"
+    return text[3:] if text.startswith(" + ") else "-" + text[3:]

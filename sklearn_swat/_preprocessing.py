@@ -1,0 +1,239 @@
+"""From raw rows to what every stage works on, and from its networks back to raw rows.
+
+NumPy only. Rows are brought into a canonical order first, so that their order,
+and whether a row is repeated or has an integer weight, cannot change a fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from ._network import SparseMLP
+
+Array = NDArray[np.float64]
+
+# A column whose deviation is below this share of its largest magnitude is constant:
+# what varies there is rounding.
+_ROUNDING = 1e-12
+
+
+def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Drop rows of weight zero, merge equal rows, and sort.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    target : ndarray of shape (n, k)
+    weight : ndarray of shape (n,)
+
+    Returns
+    -------
+    X, target, weight : ndarray
+        Of the distinct rows, in lexicographic order; weights of equal rows are added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, target, weight = np.array([[2.0], [1.0], [2.0]]), np.zeros((3, 1)), np.ones(3)
+    >>> [part.tolist() for part in canonical_rows(X, target, weight)]
+    [[[1.0], [2.0]], [[0.0], [0.0]], [1.0, 2.0]]
+    """
+    counts = weight > 0
+    # + 0.0 turns -0.0 into 0.0, so that equal rows are equal in bits too.
+    both = np.hstack([target[counts], X[counts]]) + 0.0
+    order = np.lexsort(both.T[::-1])
+    both, weight = both[order], weight[counts][order]
+    is_new = np.ones(len(both), dtype=bool)
+    is_new[1:] = (both[1:] != both[:-1]).any(axis=1)
+    weight = np.add.reduceat(weight, np.flatnonzero(is_new))
+    k = target.shape[1]
+    return (
+        np.ascontiguousarray(both[is_new, k:]),
+        np.ascontiguousarray(both[is_new, :k]),
+        weight,
+    )
+
+
+def moments(values: Array, weight: Array) -> tuple[Array, Array]:
+    """Return the weighted mean and standard deviation of every column.
+
+    Computed on values scaled by their largest magnitude, so that columns of any
+    finite scale neither overflow nor vanish.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+    weight : ndarray of shape (n,)
+
+    Returns
+    -------
+    mean, deviation : ndarray of shape (d,)
+        The deviation of a column that is constant up to rounding is 0.
+    """
+    share = weight / weight.max()
+    share = share / share.sum()
+    largest = np.abs(values).max(axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    scaled = values / unit
+    mean = share @ scaled
+    deviation = np.sqrt(share @ np.square(scaled - mean))
+    # Subnormal magnitudes carry too few digits to be worth a feature.
+    is_constant = (deviation <= _ROUNDING) | (unit * deviation < np.finfo(np.float64).tiny)
+    return mean * unit, np.where(is_constant, 0.0, deviation * unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Standardisation of inputs and outputs, to be folded into a network.
+
+    Attributes
+    ----------
+    features : int ndarray of shape (d_varying,)
+        The columns that vary; the others never reach a network.
+    n_features : int
+    x_mean, x_deviation : ndarray of shape (d_varying,)
+    y_mean, y_deviation : ndarray of shape (k,)
+        Of the targets for a regression, 0 and 1 for classes.
+    """
+
+    features: NDArray[np.intp]
+    n_features: int
+    x_mean: Array
+    x_deviation: Array
+    y_mean: Array
+    y_deviation: Array
+
+    @classmethod
+    def of(cls, X: Array, target: Array, weight: Array, *, is_regression: bool) -> Scaling:
+        """Measure the scaling of canonical rows."""
+        mean, deviation = moments(X, weight)
+        features = np.flatnonzero(deviation > 0)
+        if is_regression:
+            y_mean, y_deviation = moments(target, weight)
+            y_deviation = np.where(y_deviation > 0, y_deviation, 1.0)
+        else:
+            y_mean, y_deviation = np.zeros(target.shape[1]), np.ones(target.shape[1])
+        return cls(features, X.shape[1], mean[features], deviation[features], y_mean, y_deviation)
+
+    def scale_inputs(self, X: Array) -> Array:
+        """Standardise the varying columns of `X`."""
+        chosen = X[:, self.features] / self.x_deviation
+        return np.ascontiguousarray(chosen - self.x_mean / self.x_deviation)
+
+    def scale_targets(self, target: Array) -> Array:
+        """Standardise targets; labels stay what they are."""
+        return (target - self.y_mean) / self.y_deviation
+
+    def fold(self, network: SparseMLP) -> SparseMLP:
+        """Make a network of standardised rows one of raw rows.
+
+        Parameters
+        ----------
+        network : SparseMLP
+            On ``len(features)`` standardised inputs.
+
+        Returns
+        -------
+        SparseMLP
+            On `n_features` raw inputs, with the same predictions up to rounding.
+        """
+        weights, biases = list(network.weights), list(network.biases)
+        first = np.zeros((self.n_features, weights[0].shape[1]))
+        first[self.features] = weights[0] / self.x_deviation[:, None]
+        biases[0] = biases[0] - (self.x_mean / self.x_deviation) @ weights[0]
+        weights[0] = first
+        weights[-1] = weights[-1] * self.y_deviation
+        biases[-1] = biases[-1] * self.y_deviation + self.y_mean
+        return SparseMLP(
+            tuple(weights), tuple(biases), network.activations, network.out_activation
+        )
+
+    def unfold(self, network: SparseMLP) -> SparseMLP:
+        """Make a network of raw rows one of standardised rows: the inverse of `fold`.
+
+        What the network makes of constant columns goes into its biases as if they
+        were zero.
+        """
+        weights, biases = list(network.weights), list(network.biases)
+        weights[-1] = weights[-1] / self.y_deviation
+        biases[-1] = (biases[-1] - self.y_mean) / self.y_deviation
+        varying = weights[0][self.features]
+        biases[0] = biases[0] + self.x_mean @ varying
+        weights[0] = varying * self.x_deviation[:, None]
+        return SparseMLP(
+            tuple(weights), tuple(biases), network.activations, network.out_activation
+        )
+
+
+def class_scores(target: Array, weight: Array, loss_name: str) -> tuple[Array, Array, Array]:
+    """Describe labels to the data-set encoder, which reads standardised numbers.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n, k)
+        0/1 labels, one-hot rows, or standardised numbers.
+    weight : ndarray of shape (n,)
+    loss_name : {"squared_error", "logistic", "softmax"}
+
+    Returns
+    -------
+    y : ndarray of shape (n, k)
+        The labels, standardised.
+    scale, shift : ndarray of shape (k,)
+        A decoded network's outputs times `scale` plus `shift` are raw outputs: to
+        first order, a step in a standardised label's expectation is a step of
+        `scale` in its log-odds.
+    """
+    k = target.shape[1]
+    if loss_name == "squared_error":
+        return target, np.ones(k), np.zeros(k)
+    lowest = 0.5 / len(target)
+    share = np.clip(weight @ target / weight.sum(), lowest, 1 - lowest)
+    deviation = np.sqrt(share * (1 - share))
+    shift = logit(share) if loss_name == "logistic" else np.log(share)
+    return (target - share) / deviation, 1 / deviation, shift
+
+
+def split_rows(
+    target: Array, fraction: float, random_state: np.random.RandomState, *, is_regression: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Choose validation rows that resemble the rest.
+
+    Rows are taken one from each of equal blocks along the order of the targets, so
+    that every range of a target, and every class of enough rows, has its share. The
+    first row of every class stays with the training rows.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n, k)
+        Of canonical rows: sorted by target.
+    fraction : float in (0, 1)
+    random_state : RandomState
+    is_regression : bool
+
+    Returns
+    -------
+    train, validation : int ndarray, ascending
+        If fewer than 2 rows would be left for either, both are all rows.
+    """
+    n = len(target)
+    pool = np.arange(n)
+    if not is_regression:
+        starts_class = np.ones(n, dtype=bool)
+        starts_class[1:] = (target[1:] != target[:-1]).any(axis=1)
+        pool = pool[~starts_class]
+    n_validation = min(round(fraction * n), len(pool))
+    if n_validation < 2 or n - n_validation < 2:
+        return np.arange(n), np.arange(n)
+    edges = np.linspace(0, len(pool), n_validation + 1)
+    lowest = np.ceil(edges[:-1]).astype(np.intp)
+    highest = np.maximum(np.ceil(edges[1:]).astype(np.intp), lowest + 1)
+    chosen = lowest + np.floor(random_state.random_sample(n_validation) * (highest - lowest))
+    validation = pool[np.minimum(chosen.astype(np.intp), len(pool) - 1)]
+    is_train = np.ones(n, dtype=bool)
+    is_train[validation] = False
+    return np.flatnonzero(is_train), np.flatnonzero(~is_train)

@@ -1,0 +1,326 @@
+"""Refining a network in weight space: its structure stays, its live weights move.
+
+L-BFGS while the network is large, Levenberg-Marquardt [1]_ once it is small. Both
+the latter and the pruning path use the Gauss-Newton approximation of the loss's
+curvature, ``J^T H J`` with the Jacobian J of the raw outputs and the exact second
+derivative H of the loss by them [2]_.
+
+References
+----------
+.. [1] J. Moré, "The Levenberg-Marquardt algorithm: implementation and theory", 1978.
+.. [2] N. Schraudolph, "Fast curvature matrix-vector products for second-order
+   gradient descent", Neural Computation 14, 2002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from ._activations import ACTIVATIONS
+from ._losses import Loss
+from ._network import SparseMLP, activation_slices
+
+Array = NDArray[np.float64]
+ShouldStop = Callable[[], bool]
+
+# Up to this many live weights the full curvature matrix is used. Its cost grows with
+# the square of their number: about 2 ms for 150 weights and 800 rows on one core.
+FULL_CURVATURE_WEIGHTS = 150
+# The curvature is taken from at most about this many (row, output) pairs, evenly
+# spaced: a step in a slightly wrong metric is still judged by the exact loss.
+CURVATURE_PAIRS = 2000
+
+
+@cache
+def _threadpools() -> Any:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Return a context in which NumPy's and SciPy's matrix products use one thread.
+
+    The products here take microseconds. Handing them to several threads makes a
+    path slower, by a factor of 20 where the cores have other work.
+    """
+    limit: AbstractContextManager[Any] = _threadpools().limit(limits=1, user_api="blas")
+    return limit
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of data as every loss takes them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        Features, float64.
+    target : ndarray of shape (n, k)
+        Targets as the loss wants them.
+    weight : ndarray of shape (n,)
+        Non-negative row weights of any positive sum.
+    """
+
+    X: Array
+    target: Array
+    weight: Array
+
+
+class Objective:
+    """Penalised training loss of a network as a function of its live parameters.
+
+    Live are the non-zero weights, the biases of the first and of the last layer,
+    and the non-zero biases between. All arrays are feature-major, one line per
+    feature or neuron, so that each activation works on contiguous memory.
+
+    Parameters
+    ----------
+    network : SparseMLP
+        Fixes the structure; its values are `start`.
+    rows : Rows
+    loss : Loss
+    l2 : float
+        Penalty on the squares of all live parameters but the output biases, whose
+        best value must not depend on it.
+    """
+
+    def __init__(self, network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> None:
+        self.network, self.loss = network, loss
+        self.used = network.used_features
+        self.inputs = np.ascontiguousarray(rows.X.T[self.used])  # (d used, n)
+        self.target, self.weight = rows.target, rows.weight
+        self.slices = [activation_slices(names) for names in network.activations]
+
+        weights = [network.weights[0][self.used], *network.weights[1:]]
+        self.shapes = [w.shape for w in weights]
+        free = {0, network.depth}
+        live = [w.ravel() != 0 for w in weights]
+        live += [(b != 0) | (i in free) for i, b in enumerate(network.biases)]
+        self.live = np.flatnonzero(np.concatenate(live))
+        self.full = np.concatenate([w.ravel() for w in weights] + list(network.biases))
+        self.start = self.full[self.live]
+        self.offsets = np.cumsum([0, *(w.size for w in weights), *map(len, network.biases)])
+
+        first_output_bias = len(self.full) - network.n_outputs
+        self.penalty = np.where(self.live < first_output_bias, l2, 0.0)
+        # positions among the live parameters that pruning may remove on their own
+        n_weights = self.offsets[len(weights)]
+        first_bias_end = n_weights + len(network.biases[0])
+        is_free = (self.live >= n_weights) & (self.live < first_bias_end)
+        self.prunable = ~(is_free | (self.live >= first_output_bias))
+
+    # ------------------------------------------------------------------- parameters
+    def layers(self, x: Array) -> tuple[list[Array], list[Array]]:
+        """Dense weights and biases for live parameters (p,)."""
+        full = np.zeros_like(self.full)
+        full[self.live] = x
+        parts = [full[a:b] for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
+        count = len(self.shapes)
+        return [p.reshape(s) for p, s in zip(parts, self.shapes, strict=False)], parts[count:]
+
+    def to_network(self, x: Array) -> SparseMLP:
+        """Return the network with live parameters (p,); a zero removes its weight."""
+        weights, biases = self.layers(x)
+        first = np.zeros((self.network.n_features, weights[0].shape[1]))
+        first[self.used] = weights[0]
+        return replace(self.network, weights=(first, *weights[1:]), biases=tuple(biases))
+
+    # -------------------------------------------------------------- loss and gradient
+    def _forward(
+        self, weights: list[Array], biases: list[Array], inputs: Array
+    ) -> tuple[Array, list[Array], list[Array]]:
+        """Return raw outputs (k, n), inputs of every layer and slopes of the hidden ones."""
+        hidden, slopes = [inputs], []
+        for w, b, groups in zip(weights[:-1], biases[:-1], self.slices, strict=True):
+            z = w.T @ hidden[-1]
+            z += b[:, None]
+            a, slope = np.empty_like(z), np.empty_like(z)
+            for name, group in groups:
+                activation = ACTIVATIONS[name]
+                a[group] = activation.value(z[group])
+                slope[group] = activation.slope(z[group], a[group])
+            hidden.append(a)
+            slopes.append(slope)
+        return weights[-1].T @ hidden[-1] + biases[-1][:, None], hidden, slopes
+
+    def data_loss(self, x: Array) -> float:
+        """Loss without the penalty."""
+        raw, _, _ = self._forward(*self.layers(x), self.inputs)
+        return self.loss.value(raw.T, self.target, self.weight)
+
+    def value(self, x: Array) -> float:
+        """Penalised loss; infinite where it cannot be computed."""
+        with np.errstate(all="ignore"):
+            value = self.data_loss(x) + float(self.penalty @ (x * x))
+        return value if np.isfinite(value) else np.inf
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """Penalised loss and its gradient (p,)."""
+        weights, biases = self.layers(x)
+        raw, hidden, slopes = self._forward(weights, biases, self.inputs)
+        value, out = self.loss.value_and_gradient(raw.T, self.target, self.weight)
+        delta: Array = np.ascontiguousarray(out.T)  # (k, n)
+        products, sums = [], []
+        for i in range(len(weights) - 1, -1, -1):
+            products.append((hidden[i] @ delta.T).ravel())
+            sums.append(delta.sum(axis=1))
+            if i:
+                delta = (weights[i] @ delta) * slopes[i - 1]
+        gradient = np.concatenate(products[::-1] + sums[::-1])[self.live]
+        return value + float(self.penalty @ (x * x)), gradient + 2 * self.penalty * x
+
+    # ------------------------------------------------------------------- curvature
+    def _factors(self, x: Array) -> tuple[list[Array], list[Array]]:
+        """Return the inputs (n_in, n) and curvature factors (n_out, r, n) of all layers."""
+        every = -(-len(self.weight) * len(self.target[0]) // CURVATURE_PAIRS)
+        weights, biases = self.layers(x)
+        raw, hidden, slopes = self._forward(weights, biases, self.inputs[:, ::every])
+        factor = self.loss.curvature_factor(raw.T, self.weight[::every])  # (r, n, k)
+        delta = np.ascontiguousarray(np.moveaxis(factor, -1, 0))
+        deltas = [delta]
+        for i in range(len(weights) - 1, 0, -1):
+            delta = np.tensordot(weights[i], delta, 1) * slopes[i - 1][:, None, :]
+            deltas.append(delta)
+        return hidden, deltas[::-1]
+
+    def curvature_diagonal(self, x: Array) -> Array:
+        """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
+        hidden, deltas = self._factors(x)
+        squares = [np.einsum("orn,orn->on", delta, delta) for delta in deltas]
+        weights = [((h * h) @ s.T).ravel() for h, s in zip(hidden, squares, strict=True)]
+        diagonal = np.concatenate(weights + [s.sum(axis=1) for s in squares])[self.live]
+        return np.asarray(diagonal + 2 * self.penalty)
+
+    def curvature(self, x: Array) -> Array:
+        """Gauss-Newton matrix, penalty included, (p, p)."""
+        hidden, deltas = self._factors(x)
+        lines = []
+        bounds = np.searchsorted(self.live, self.offsets)
+        for i, (h, delta) in enumerate(zip(hidden, deltas, strict=True)):
+            source, target = np.divmod(
+                self.live[bounds[i] : bounds[i + 1]] - self.offsets[i], self.shapes[i][1]
+            )
+            lines.append(h[source][:, None, :] * delta[target])
+        for i, delta in enumerate(deltas, start=len(self.shapes)):
+            lines.append(delta[self.live[bounds[i] : bounds[i + 1]] - self.offsets[i]])
+        jacobian = np.concatenate(lines).reshape(len(self.live), -1)
+        matrix = jacobian @ jacobian.T
+        matrix[np.diag_indices_from(matrix)] += 2 * self.penalty
+        return np.asarray(matrix)
+
+
+def refine(
+    network: SparseMLP,
+    rows: Rows,
+    loss: Loss,
+    *,
+    l2: float = 1e-4,
+    max_iter: int = 60,
+    should_stop: ShouldStop | None = None,
+) -> SparseMLP:
+    """Optimise the live weights of a network, its structure as it is.
+
+    Parameters
+    ----------
+    network : SparseMLP
+    rows : Rows
+        Training rows.
+    loss : Loss
+    l2 : float, default=1e-4
+        Penalty on squared parameters: enough to keep separable classes and
+        saturated neurons from drifting to infinity, too little to be a bias.
+    max_iter : int, default=60
+        Iterations of L-BFGS; a Levenberg-Marquardt iteration, which costs and
+        reaches more, counts as four.
+    should_stop : callable, default=None
+        Asked between iterations; True ends the optimisation with what there is.
+
+    Returns
+    -------
+    SparseMLP
+        Its data loss on `rows` is never worse than that of `network`.
+    """
+    objective = Objective(network, rows, loss, l2)
+    with one_blas_thread(), np.errstate(all="ignore"):
+        before = objective.data_loss(objective.start)
+        x = minimise(objective, max_iter, should_stop)
+        after = objective.data_loss(x)
+    return network if before <= after or not np.isfinite(after) else objective.to_network(x)
+
+
+def minimise(objective: Objective, max_iter: int, should_stop: ShouldStop | None) -> Array:
+    """Live parameters (p,) of the lowest penalised loss found."""
+    with np.errstate(all="ignore"):  # a step that overflows is rejected by its value
+        if len(objective.start) <= FULL_CURVATURE_WEIGHTS:
+            return _levenberg_marquardt(objective, -(-max_iter // 4), should_stop)
+        return _lbfgs(objective, max_iter, should_stop)
+
+
+def _lbfgs(objective: Objective, max_iter: int, should_stop: ShouldStop | None) -> Array:
+    best_value, best = np.inf, objective.start
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        nonlocal best_value, best
+        value, gradient = objective.value_and_gradient(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return 1e300, np.zeros_like(x)  # makes the line search turn back
+        if value < best_value:
+            best_value, best = value, x.copy()
+        return value, gradient
+
+    def callback(x: Array) -> None:
+        if should_stop is not None and should_stop():
+            raise StopIteration
+
+    options = {"maxiter": max_iter, "ftol": 1e-7}
+    minimize(
+        evaluate, objective.start, jac=True, method="L-BFGS-B", callback=callback, options=options
+    )
+    return best
+
+
+def _levenberg_marquardt(
+    objective: Objective, max_iter: int, should_stop: ShouldStop | None
+) -> Array:
+    x, damping = objective.start, 1e-3
+    value, gradient = objective.value_and_gradient(x)
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        return x
+    for _ in range(max_iter):
+        matrix = objective.curvature(x)
+        diagonal = matrix.diagonal().copy()
+        floor = 1e-8 * diagonal.max(initial=1e-8)  # for parameters without any effect
+        for _ in range(8):
+            damped = matrix.copy()
+            damped[np.diag_indices_from(damped)] += damping * diagonal + floor
+            step = solve(damped, gradient)
+            trial = x if step is None else x - step
+            trial_value = objective.value(trial)
+            if trial_value < value:
+                break
+            damping *= 8
+        else:
+            return x
+        gain, damping = value - trial_value, max(damping / 8, 1e-8)
+        x = trial
+        if gain < 1e-4 * trial_value or (should_stop is not None and should_stop()):
+            break
+        value, gradient = objective.value_and_gradient(x)
+    return x
+
+
+def solve(matrix: Array, right: Array) -> Array | None:
+    """Solve a positive definite system; None if it is not one to working precision."""
+    try:
+        return np.asarray(cho_solve(cho_factor(matrix, lower=True), right))
+    except (LinAlgError, ValueError):
+        return None

@@ -1,0 +1,401 @@
+"""What would break: gradients, curvature, a refinement that makes worse, the path's promises."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.linear_model import LinearRegression, Ridge
+
+from sklearn_swat import _refinement
+from sklearn_swat._activations import ACTIVATION_NAMES
+from sklearn_swat._losses import LOSSES
+from sklearn_swat._network import SparseMLP
+from sklearn_swat._pruning import (
+    PathPoint,
+    Rows,
+    choose,
+    constant_network,
+    folded_nnz,
+    pareto_front,
+    prune_path,
+    refine,
+)
+from sklearn_swat._refinement import Objective
+
+SQUARED = LOSSES["squared_error"]
+
+
+def random_network(depth, loss, d=4, k=2, width=5, seed=0, density=1.0):
+    rng = np.random.default_rng(seed)
+    sizes = [d, *[width] * depth, k]
+    shapes = list(pairwise(sizes))
+    weights = [rng.normal(size=s) / np.sqrt(s[0]) * (rng.random(s) < density) for s in shapes]
+    biases = [rng.normal(size=s[1]) for s in shapes]
+    names = [[ACTIVATION_NAMES[(i + j) % 4] for j in range(width)] for i in range(depth)]
+    return SparseMLP(weights, biases, names, loss.out_activation)
+
+
+def random_rows(loss, n=30, d=4, k=2, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    raw = np.tanh(X @ rng.normal(size=(d, k))) + 0.1 * rng.normal(size=(n, k))
+    if loss.name == "squared_error":
+        target = (raw - raw.mean(axis=0)) / raw.std(axis=0)
+    elif loss.name == "logistic":
+        target = (raw > 0).astype(float)
+    else:
+        target = np.eye(k)[raw.argmax(axis=1)]
+    return Rows(X, target, rng.random(n) + 0.5)
+
+
+def table(load, seed=0):
+    """Scaled (train, validation) rows of one of scikit-learn's sets, and its loss."""
+    X, y = load(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    if load is load_diabetes:
+        target, loss = ((y - y.mean()) / y.std())[:, None], SQUARED
+    elif load is load_breast_cancer:
+        target, loss = y[:, None].astype(float), LOSSES["logistic"]
+    else:
+        target, loss = np.eye(3)[y], LOSSES["softmax"]
+    order = np.random.default_rng(seed).permutation(len(X))
+    cut = len(X) // 4
+    parts = (order[cut:], order[:cut])
+    return *(Rows(X[i], target[i], np.ones(len(i))) for i in parts), loss
+
+
+def data_loss(network, rows, loss):
+    return loss.value(network.decision_function(rows.X), rows.target, rows.weight)
+
+
+# ------------------------------------------------------------- derivatives of the whole
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4])
+def test_gradient_is_the_finite_difference_for_all_activations(loss, depth):
+    network = random_network(depth, loss, density=0.8)
+    objective = Objective(network, random_rows(loss), loss, l2=0.01)
+    x = objective.start
+    value, gradient = objective.value_and_gradient(x)
+    assert value == pytest.approx(objective.value(x), rel=1e-12)
+    for i, unit in enumerate(np.eye(len(x))):
+        slope = (objective.value(x + 1e-6 * unit) - objective.value(x - 1e-6 * unit)) / 2e-6
+        assert gradient[i] == pytest.approx(slope, abs=2e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("depth", [0, 1, 2, 4])
+def test_curvature_is_the_product_of_finite_difference_jacobians(loss, depth):
+    network, rows = random_network(depth, loss, density=0.8), random_rows(loss)
+    objective = Objective(network, rows, loss, l2=0.01)
+    x = objective.start
+
+    def raw(x):
+        return objective.to_network(x).decision_function(rows.X)
+
+    jacobian = np.array(
+        [(raw(x + 1e-6 * unit) - raw(x - 1e-6 * unit)) / 2e-6 for unit in np.eye(len(x))]
+    )
+    factor = loss.curvature_factor(raw(x), rows.weight)
+    along = np.einsum("pnk,rnk->prn", jacobian, factor).reshape(len(x), -1)
+    expected = along @ along.T + np.diag(2 * objective.penalty)
+    np.testing.assert_allclose(objective.curvature(x), expected, atol=1e-6)
+    np.testing.assert_allclose(objective.curvature_diagonal(x), expected.diagonal(), atol=1e-6)
+
+
+def test_curvature_of_many_rows_is_close_to_that_of_all(monkeypatch):
+    rows = random_rows(SQUARED, n=9000)
+    objective = Objective(random_network(1, SQUARED), rows, SQUARED, l2=0.0)
+    sampled = objective.curvature_diagonal(objective.start)
+    monkeypatch.setattr(_refinement, "CURVATURE_PAIRS", 10**9)
+    exact = objective.curvature_diagonal(objective.start)
+    assert (sampled != exact).any()
+    np.testing.assert_allclose(sampled, exact, rtol=0.25)
+
+
+@given(seed=st.integers(0, 1000), depth=st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_live_parameters_round_trip_to_the_same_network(seed, depth):
+    network = random_network(depth, SQUARED, seed=seed, density=0.4)
+    rows = random_rows(SQUARED)
+    objective = Objective(network, rows, SQUARED, l2=0.0)
+    same = objective.to_network(objective.start)
+    for a, b in zip(
+        (*network.weights, *network.biases), (*same.weights, *same.biases), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    expected = data_loss(network, rows, SQUARED)
+    assert objective.data_loss(objective.start) == pytest.approx(expected, rel=1e-10)
+    assert len(objective.start) == folded_nnz(network)
+
+
+# -------------------------------------------------------------------------- refinement
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["L-BFGS", "Levenberg-Marquardt"])
+def test_a_linear_network_refines_to_ridge(monkeypatch, limit):
+    monkeypatch.setattr(_refinement, "FULL_CURVATURE_WEIGHTS", limit)
+    rows = random_rows(SQUARED, n=50, k=1)
+    start = SparseMLP((np.full((4, 1), 0.1),), (np.zeros(1),), ())
+    network = refine(start, rows, SQUARED, l2=0.03, max_iter=200)
+    ridge = Ridge(alpha=0.03 * rows.weight.sum())
+    ridge.fit(rows.X, rows.target[:, 0], sample_weight=rows.weight)
+    np.testing.assert_allclose(network.weights[0][:, 0], ridge.coef_, atol=2e-4)
+    np.testing.assert_allclose(network.biases[0], ridge.intercept_, atol=2e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["L-BFGS", "Levenberg-Marquardt"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_refining_lowers_the_loss_and_keeps_the_structure(monkeypatch, loss, limit, depth):
+    monkeypatch.setattr(_refinement, "FULL_CURVATURE_WEIGHTS", limit)
+    network, rows = random_network(depth, loss, density=0.6), random_rows(loss, n=80)
+    refined = refine(network, rows, loss)
+    assert data_loss(refined, rows, loss) < 0.5 * data_loss(network, rows, loss)
+    assert refined.activations == network.activations
+    for before, after in zip(network.weights, refined.weights, strict=True):
+        np.testing.assert_array_equal(before != 0, after != 0)
+
+
+@given(seed=st.integers(0, 1000), scale=st.sampled_from([0.1, 1.0, 30.0, 1e4]))
+@settings(max_examples=40, deadline=None)
+def test_refining_never_returns_a_worse_training_loss(seed, scale):
+    loss = list(LOSSES.values())[seed % 3]
+    network = random_network(seed % 4 + 1, loss, seed=seed)
+    network = replace(network, weights=tuple(w * scale for w in network.weights))
+    rows = random_rows(loss, seed=seed)
+    once = refine(network, rows, loss, l2=0.1, max_iter=8)
+    twice = refine(once, rows, loss, l2=10.0, max_iter=8)  # a penalty that pulls away
+    losses = [data_loss(n, rows, loss) for n in (network, once, twice)]
+    assert losses[0] >= losses[1] * (1 - 1e-12)
+    assert losses[1] >= losses[2] * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["L-BFGS", "Levenberg-Marquardt"])
+def test_rows_at_which_the_loss_overflows_leave_the_network_as_it_is(monkeypatch, limit):
+    monkeypatch.setattr(_refinement, "FULL_CURVATURE_WEIGHTS", limit)
+    rows = Rows(np.full((5, 4), 1e200), np.ones((5, 1)), np.ones(5))
+    network = SparseMLP((np.full((4, 1), 1e150),), (np.zeros(1),), ())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert refine(network, rows, SQUARED) is network
+
+
+def test_zero_iterations_or_an_immediate_stop_do_little_and_fail_not():
+    network, rows = random_network(1, SQUARED), random_rows(SQUARED)
+    assert data_loss(refine(network, rows, SQUARED, max_iter=0), rows, SQUARED) <= data_loss(
+        network, rows, SQUARED
+    )
+    calls = []
+    refine(network, rows, SQUARED, should_stop=lambda: calls.append(1) or True)
+    assert len(calls) == 1
+
+
+# ------------------------------------------------------------------------------- sizes
+def test_folded_size_counts_the_biases_that_scaling_will_fill():
+    weights = (np.array([[1.0, 1.0], [0.0, 1.0]]), np.ones((2, 2)), np.array([[1.0], [1.0]]))
+    biases = (np.zeros(2), np.array([0.0, 3.0]), np.zeros(1))
+    network = SparseMLP(weights, biases, [["tanh"] * 2] * 2)
+    assert network.nnz == 3 + 4 + 2 + 1
+    assert folded_nnz(network) == 3 + 4 + 2 + 2 + 1 + 1
+    assert folded_nnz(SparseMLP((np.zeros((5, 3)),), (np.zeros(3),), ())) == 3
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_only_weights_and_biases_between_are_prunable_on_their_own(depth):
+    network = random_network(depth, SQUARED)
+    objective = Objective(network, random_rows(SQUARED), SQUARED, l2=0.0)
+    zeroed = replace(
+        network,
+        weights=tuple(np.where(w != 0, 5.0, 0.0) for w in network.weights),
+        biases=tuple(np.full_like(b, 7.0 + i) for i, b in enumerate(network.biases)),
+    )
+    values = Objective(zeroed, random_rows(SQUARED), SQUARED, l2=0.0).start
+    free = np.isin(values, [7.0, 7.0 + depth])
+    np.testing.assert_array_equal(objective.prunable, ~free)
+
+
+# ------------------------------------------------------------------------------- path
+@pytest.mark.parametrize("load", [load_diabetes, load_breast_cancer, load_iris])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_path_falls_to_the_constant_network_and_beats_linear_size(load, depth):
+    train, validation, loss = table(load)
+    d, k = train.X.shape[1], train.target.shape[1]
+    network = random_network(depth, loss, d, k, width=8)
+    path = prune_path(network, train, validation, loss)
+    sizes = [point.nnz for point in path]
+    assert sizes == sorted(sizes, reverse=True)
+    assert path[0].network is network
+    assert path[-1].network.depth == 0
+    assert path[-1].nnz == k
+    assert path[-1].train_loss == pytest.approx(1.0, rel=1e-9)
+    assert all(np.isfinite([p.train_loss, p.validation_loss]).all() for p in path)
+    small = [p for p in path if p.nnz <= d + k + 10]
+    assert min(p.validation_loss for p in small) < (0.75 if load is load_diabetes else 0.35)
+
+
+def test_a_path_finds_the_three_features_that_matter():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 12))
+    y = np.tanh(2 * X[:, 3]) + X[:, 5] - 0.5 * X[:, 8]
+    target = ((y - y.mean()) / y.std())[:, None]
+    train, validation = (Rows(X[i], target[i], np.ones(200)) for i in (slice(200), slice(200, 400)))
+    path = prune_path(random_network(1, SQUARED, 12, 1, width=10), train, validation, SQUARED)
+    front = pareto_front(path)
+    chosen = choose(front, 1e-3)
+    np.testing.assert_array_equal(chosen.network.used_features, [3, 5, 8])
+    assert chosen.validation_loss < 0.02
+    assert chosen.nnz <= 16
+
+
+def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(100, 6)) @ rng.normal(size=(6, 6))  # strongly correlated
+    y = X @ np.array([1.0, -1.0, 0.5, 0.0, 2.0, 0.1]) + rng.normal(size=100)
+    rows = Rows(X, (y - y.mean())[:, None] / y.std(), np.ones(100))
+    start = SparseMLP((np.full((6, 1), 0.1),), (np.zeros(1),), ())
+    path = prune_path(start, rows, rows, SQUARED, l2=0.0)
+    kept = [set(p.network.used_features.tolist()) for p in path[1:]]
+    current = set(range(6))
+    for expected_size, found in zip(range(6, -1, -1), kept, strict=True):
+        assert found == current
+        assert len(found) == expected_size
+
+        def error(features, rows=rows):
+            if not features:
+                return 1.0
+            x = rows.X[:, sorted(features)]
+            return 1 - LinearRegression().fit(x, rows.target).score(x, rows.target)
+
+        if current:
+            current = min((current - {j} for j in current), key=error)
+
+
+def test_points_carry_the_losses_of_their_network():
+    train, validation, loss = table(load_iris)
+    reference = loss.constant_loss(train.target, train.weight)
+    for point in prune_path(random_network(1, loss, 4, 3), train, validation, loss):
+        assert point.train_loss == data_loss(point.network, train, loss) / reference
+        assert point.validation_loss == data_loss(point.network, validation, loss) / reference
+
+
+def test_a_path_can_be_stopped_and_still_ends_at_the_constant():
+    train, validation, loss = table(load_diabetes)
+    network = random_network(1, loss, 10, 1, width=20)
+    path = prune_path(network, train, validation, loss, should_stop=lambda: True)
+    assert [p.nnz for p in path] == [folded_nnz(network), 1]
+
+
+def test_a_path_ends_early_at_the_smallest_size():
+    train, validation, loss = table(load_iris)
+    sizes = [
+        p.nnz
+        for p in prune_path(random_network(1, loss, 4, 3), train, validation, loss, smallest=20)
+    ]
+    assert sizes[-1] == 3
+    assert sizes[-2] > 20
+
+
+def test_two_paths_from_one_network_are_equal_to_the_bit():
+    train, validation, loss = table(load_iris)
+    paths = [prune_path(random_network(2, loss, 4, 3), train, validation, loss) for _ in range(2)]
+    assert [p.validation_loss for p in paths[0]] == [p.validation_loss for p in paths[1]]
+
+
+@pytest.mark.parametrize("k", [1, 50])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_one_and_fifty_outputs_and_constant_or_equal_columns_do_not_break_a_path(loss, k):
+    if k == 1 and loss.name == "softmax":
+        pytest.skip("softmax needs two classes")
+    rows = random_rows(loss, n=60, k=k)
+    X = np.column_stack([rows.X, np.zeros(60), np.ones(60), rows.X[:, 0]])
+    rows = Rows(X, rows.target, rows.weight)
+    network = random_network(1, loss, 7, k, width=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = prune_path(network, rows, rows, loss, max_iter=20, keep=0.5)
+    assert all(np.isfinite(p.validation_loss) for p in path)
+    assert path[-1].nnz == k
+    assert min(p.validation_loss for p in path) < 0.9
+
+
+def test_separable_classes_do_not_drive_weights_to_infinity():
+    X = np.linspace(-1, 1, 40)[:, None]
+    rows = Rows(X, (X > 0).astype(float), np.ones(40))
+    loss = LOSSES["logistic"]
+    path = prune_path(random_network(1, loss, 1, 1, width=6), rows, rows, loss)
+    assert (
+        max(np.abs(np.concatenate([w.ravel() for w in p.network.weights])).max() for p in path)
+        < 100
+    )
+    assert min(p.validation_loss for p in path) < 0.1
+
+
+def test_a_path_of_the_documented_size_takes_seconds_not_minutes():
+    rows = random_rows(SQUARED, n=800, d=10, k=1)
+    start = time.perf_counter()
+    prune_path(random_network(1, SQUARED, 10, 1, width=40), rows, rows, SQUARED)
+    assert time.perf_counter() - start < 8  # about 0.6 s on an idle core
+
+
+@pytest.mark.parametrize("keep", [0.0, 1.0, -1.0, 1.5])
+def test_a_keep_that_cannot_work_is_named(keep):
+    rows = random_rows(SQUARED)
+    with pytest.raises(ValueError, match=f"between 0 and 1, got {keep}"):
+        prune_path(random_network(1, SQUARED), rows, rows, SQUARED, keep=keep)
+
+
+def test_constant_targets_are_refused_with_the_way_out():
+    rows = replace(random_rows(SQUARED), target=np.ones((30, 2)))
+    with pytest.raises(ValueError, match="constant targets need no network but their constant"):
+        prune_path(random_network(1, SQUARED), rows, rows, SQUARED)
+
+
+# ------------------------------------------------------------------------------- front
+def point(nnz, loss):
+    network = SparseMLP(
+        (np.ones((nnz - 1, 1)) if nnz > 1 else np.zeros((1, 1)),), (np.ones(1),), ()
+    )
+    return PathPoint(network, loss, loss)
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.1, 0.2, 0.3, np.nan, np.inf]))))
+@settings(max_examples=100, deadline=None)
+def test_the_front_keeps_exactly_the_points_that_nothing_beats(pairs):
+    points = [point(*pair) for pair in pairs]
+    front = [(p.nnz, p.validation_loss) for p in pareto_front(points)]
+    finite = {pair for pair in pairs if np.isfinite(pair[1])}
+    expected = {
+        (n, v)
+        for n, v in finite
+        if not any((m <= n and w <= v) and (m, w) != (n, v) for m, w in finite)
+    }
+    assert set(front) == expected
+    assert front == sorted(front)
+    assert len(front) == len(set(front))
+
+
+def test_the_price_moves_the_choice_from_large_to_small():
+    front = pareto_front([point(1, 1.0), point(5, 0.5), point(10, 0.4)])
+    assert [choose(front, alpha).nnz for alpha in (0.0, 0.1, 0.2)] == [10, 5, 1]
+
+
+def test_equal_prices_go_to_the_smaller_network():
+    front = pareto_front([point(5, 0.25), point(1, 0.5)])
+    assert choose(front, 0.0625).nnz == 1
+
+
+def test_an_empty_front_is_an_error():
+    with pytest.raises(ValueError, match="no points"):
+        choose(pareto_front([point(2, np.nan)]), 0.1)
+
+
+def test_the_constant_network_predicts_the_shares_of_the_classes():
+    train, _, loss = table(load_iris)
+    network = constant_network(random_network(1, loss, 4, 3), train, loss)
+    np.testing.assert_allclose(network.predict(train.X[:1])[0], train.target.mean(axis=0))

@@ -137,6 +137,10 @@ class Decoder(nn.Module):
             + [MAX_DEPTH, MAX_DEPTH, MAX_DEPTH * N_ACTIVATIONS]  # biases, gates, activations
         )
         self.slots = GroupedLinear(n_groups, w, sum(self._slot_parts))
+        with torch.no_grad():  # small networks to begin with: deep ones of large weights explode
+            for head in (self.features, self.slots, self.outputs):
+                head.weight.mul_(0.5)
+                head.bias.mul_(0.5)
 
     def forward(self, latent: Tensor, d: int, k: int, depths: Sequence[int]) -> NetworkScores:
         """Decode.
@@ -167,19 +171,21 @@ class Decoder(nn.Module):
         )
         slots = self.slots(tokens[:, :, d : d + H]).view(C, H, -1).split(self._slot_parts, -1)
         ends, (b_hidden, gates, activations) = slots[:-3], slots[-3:]
+        # Hold the variance of the sums over slots, and over more features than pretraining
+        # sees, where it is at 8 slots and 16 features.
         scale = 1 / math.sqrt(self.rank)
-        # Pretraining sees up to 16 features; beyond, hold the variance of the sums where it was.
+        by_slots = scale * math.sqrt(8 / H)
         w_in = from_feature @ ends[0].mT * (scale * min(1.0, math.sqrt(16 / d)))
         w_hidden = (
             torch.stack(ends[1:L], 1) @ torch.stack(ends[MAX_DEPTH : MAX_DEPTH + L - 1], 1).mT
-            * scale
+            * by_slots
             if L > 1
             else w_in.new_zeros(C, 0, H, H)
         )
         return NetworkScores(
             w_in=w_in,
             w_hidden=w_hidden,
-            w_out=ends[-1] @ to_output.mT * scale,
+            w_out=ends[-1] @ to_output.mT * by_slots,
             b_hidden=b_hidden.mT[:, :L],
             b_out=b_out[..., 0],
             depths=tuple(depth for depth in depths for _ in range(B)),

@@ -23,7 +23,6 @@ N_FEATURES = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 N_SLOTS = (4, 6, 8, 12, 16, 24)
 N_OUTPUTS = (1, 2, 3, 4)
 ALL_DEPTHS = tuple(range(1, MAX_DEPTH + 1))
-LARGEST_LOSS = 10.0  # losses saturate here, so that no single batch takes over
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class SamplingConfig:
     ----------
     batch_size : int, default=40
         Data sets per batch at most; and networks per reconstruction batch.
-    rows_per_batch : int, default=3000
+    rows_per_batch : int, default=2400
         Context rows per batch at most: many small data sets or few large ones.
     smallest_context, largest_context : int, default=24, 512
         Context rows per data set, drawn on a logarithmic scale.
@@ -42,7 +41,7 @@ class SamplingConfig:
         Rows per data set that the losses are computed on.
     classification_share : float, default=0.3
         Share of the data-set batches that have class labels.
-    reconstruction_share : float, default=1/3
+    reconstruction_share : float, default=0.25
         Share of the batches that reconstruct networks.
     latent_steps : int, default=2
         Gradient steps of the third loss.
@@ -50,18 +49,21 @@ class SamplingConfig:
         Share of the data-set batches that take these steps.
     depths_per_batch : int, default=2
         Decoders that a data-set batch goes through.
+    hard_after : int, default=2500
+        Batches over which the networks sharpen; from then on half are hard.
     """
 
     batch_size: int = 40
-    rows_per_batch: int = 3000
+    rows_per_batch: int = 2400
     smallest_context: int = 24
     largest_context: int = 512
     fresh_rows: int = 128
     classification_share: float = 0.3
-    reconstruction_share: float = 1 / 3
+    reconstruction_share: float = 0.25
     latent_steps: int = 2
     descent_share: float = 0.5
     depths_per_batch: int = 2
+    hard_after: int = 2500
 
 
 class PretrainingLosses(nn.Module):
@@ -106,18 +108,29 @@ class PretrainingLosses(nn.Module):
             seed = 2 * int(index) + 1  # never one of training's
         generator = Generator(device=self.step_size.device).manual_seed(seed)
         sampler = Sampler(generator)
+        sharpness = self._draw_sharpness(sampler)
         if float(sampler.uniform()) < self.config.reconstruction_share:
-            return {"reconstruction": self.reconstruction(sampler)}
+            return {"reconstruction": self.reconstruction(sampler, sharpness)}
         rows, n_slots = self._draw_rows(sampler)
         n_depths = self.config.depths_per_batch
         order = torch.randperm(MAX_DEPTH, generator=generator, device=generator.device)
         depths = sorted((order[:n_depths] + 1).tolist())
-        # Fit judges hard networks; the soft ones on the way there must work as well.
-        sharpness = max(0.0, 2 * float(sampler.uniform()) - 1) if sampler.uniform() < 0.5 else 1.0
         n_steps = self.config.latent_steps * int(
             float(sampler.uniform()) < self.config.descent_share
         )
         return self.start_and_descent(rows, n_slots, depths, sharpness, n_steps, sampler)
+
+    def _draw_sharpness(self, sampler: Sampler) -> float:
+        """Draw how hard the networks of a batch are.
+
+        Fit judges hard networks, and passes soft ones on the way there. Training
+        begins with soft ones: from hard ones alone, nothing is learned at first.
+        """
+        if not self.training:
+            return 1.0
+        ripe = min(1.0, int(self.n_batches) / self.config.hard_after)
+        is_hard = ripe == 1 and float(sampler.uniform()) < 0.5
+        return 1.0 if is_hard else ripe * float(sampler.uniform())
 
     def _draw_rows(self, sampler: Sampler) -> tuple[Rows, int]:
         config = self.config
@@ -130,22 +143,26 @@ class PretrainingLosses(nn.Module):
         draw = sampler.classification if is_classes else sampler.regression
         return draw(B, n_context, config.fresh_rows, d, k), n_slots
 
-    def reconstruction(self, sampler: Sampler) -> Tensor:
+    def reconstruction(self, sampler: Sampler, sharpness: float) -> Tensor:
         """Draw networks, and return the mean over them of the best decoder's squared error."""
         d, k = sampler.choose(N_FEATURES), sampler.choose(N_OUTPUTS, (5, 1, 1, 1))
         n_slots = sampler.choose(N_SLOTS[:-1])
         per_depth = max(1, self.config.batch_size // MAX_DEPTH)
         networks = sampler.networks(per_depth, ALL_DEPTHS, d, n_slots, k)
         X = sampler.normal(len(networks.depths), self.config.fresh_rows // 2, d)
-        return self.reconstruction_errors(networks, X)[0].mean()
+        return self.reconstruction_errors(networks, X, sharpness)[0].mean()
 
-    def reconstruction_errors(self, networks: SoftNetwork, X: Tensor) -> tuple[Tensor, ...]:
+    def reconstruction_errors(
+        self, networks: SoftNetwork, X: Tensor, sharpness: float = 1.0
+    ) -> tuple[Tensor, ...]:
         """Encode and decode networks, all depths alike often.
 
         Parameters
         ----------
         networks : SoftNetwork of C candidates
         X : Tensor of shape (C, N, d)
+        sharpness : float, default=1
+            Of the decoded networks.
 
         Returns
         -------
@@ -165,7 +182,7 @@ class PretrainingLosses(nn.Module):
         scores = self.autoencoder.decode(
             latent.expand(MAX_DEPTH, *latent.shape), X.shape[2], raw.shape[2], ALL_DEPTHS
         )
-        output = sharpen(scores, 1.0)(X.repeat(MAX_DEPTH, 1, 1)).view(MAX_DEPTH, *target.shape)
+        output = sharpen(scores, sharpness)(X.repeat(MAX_DEPTH, 1, 1)).view(MAX_DEPTH, *target.shape)
         errors = (output - target).square().mean((2, 3))
         return saturate(errors).min(0).values, target, output
 
@@ -215,8 +232,8 @@ class PretrainingLosses(nn.Module):
 
 
 def saturate(loss: Tensor) -> Tensor:
-    """Bound losses smoothly by `LARGEST_LOSS`; small ones are left as they are."""
-    return LARGEST_LOSS * (loss / LARGEST_LOSS).tanh()
+    """Let losses above 2 grow like their logarithm, so that no single batch takes over."""
+    return torch.where(loss < 2, loss, 2 + 2 * (loss.clamp(min=2) / 2).log())
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

@@ -184,7 +184,7 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         autoencoder = MultiScaleAutoencoder(config)
-    rows = 75 * batch_size
+    rows = 60 * batch_size
     sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
     losses = PretrainingLosses(autoencoder, sampling, seed)
     epochs: list[dict[str, float]] = []

@@ -27,7 +27,7 @@ from ._preprocessing import class_scores
 from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen, soften
 
 if TYPE_CHECKING:
-    from ._pruning import Rows
+    from ._refinement import Rows
 
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard

@@ -1,0 +1,594 @@
+"""The estimators: parameters, validation of data, and the fitted attributes."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ._activations import ACTIVATION_NAMES
+from ._network import SparseMLP
+from ._pruning import PathPoint
+from ._refinement import Rows
+from ._search import search, to_device
+
+MAX_DEPTH = 4
+Array = NDArray[np.float64]
+
+
+class _BaseSWAT(BaseEstimator):
+    """What both estimators share."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "depth": [StrOptions({"auto"}), Interval(Integral, 1, MAX_DEPTH, closed="both"),
+                  "array-like"],
+        "max_width": [Interval(Integral, 1, None, closed="left")],
+        "activations": [StrOptions({"all", *ACTIVATION_NAMES}), "array-like"],
+        "n_restarts": [Interval(Integral, 1, None, closed="left")],
+        "start": [StrOptions({"data", "random"}), BaseEstimator],
+        "space": [StrOptions({"latent", "weights"})],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "refine": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "checkpoint": [None, str, os.PathLike],
+        "device": [str],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        alpha: float,
+        depth: Any,
+        max_width: int,
+        activations: Any,
+        n_restarts: int,
+        start: Any,
+        space: str,
+        max_iter: int,
+        learning_rate: float,
+        batch_size: int | str,
+        refine: bool,
+        validation_fraction: float,
+        n_iter_no_change: int,
+        tol: float,
+        checkpoint: Any,
+        device: str,
+        n_jobs: int | None,
+        random_state: Any,
+        verbose: int,
+        warm_start: bool,
+    ) -> None:
+        self.alpha = alpha
+        self.depth = depth
+        self.max_width = max_width
+        self.activations = activations
+        self.n_restarts = n_restarts
+        self.start = start
+        self.space = space
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.refine = refine
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.checkpoint = checkpoint
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+
+    # ------------------------------------------------------------------------ fitting
+    def _fit_rows(self, X: Array, target: Array, weight: Array, loss_name: str) -> Self:
+        """Search, and keep the result."""
+        result = search(
+            Rows(X, target, weight),
+            loss_name,
+            self._settings(target.shape[1]),
+            self._load_autoencoder,
+            refines=self.refine,
+            validation_fraction=self.validation_fraction,
+            random_state=check_random_state(self.random_state),
+            n_jobs=self.n_jobs,
+            report=self._report if self.verbose else None,
+        )
+        self.path_ = result.path
+        self.network_ = result.chosen.network
+        self.loss_ = result.chosen.train_loss
+        self.history_ = result.history
+        self.loss_curve_ = [float(np.nanmin(record["train_loss"])) for record in result.history]
+        self.n_iter_ = result.n_iter
+        if result.was_interrupted:
+            warnings.warn(
+                f"fit was interrupted after {self.n_iter_} of at most {self.max_iter} descent "
+                f"steps; the best network so far ({self.nnz_} non-zeros) is kept: fit again, "
+                "or go on from it with warm_start=True",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _settings(self, n_outputs: int) -> Any:
+        """Translate the parameters for the descent."""
+        from ._descent import DescentSettings  # here, so that predicting needs no torch
+
+        start = self._start_network(n_outputs)
+        widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
+        return DescentSettings(
+            alpha=float(self.alpha),
+            depths=self._depths(),
+            n_restarts=int(self.n_restarts),
+            n_slots=max(int(self.max_width), widest),
+            activations=self._activation_names(),
+            start=start,
+            space=self.space,
+            max_iter=int(self.max_iter),
+            learning_rate=float(self.learning_rate),
+            batch_size=self.batch_size,
+            n_iter_no_change=int(self.n_iter_no_change),
+            tol=float(self.tol),
+            device=self._torch_device(),
+        )
+
+    def _depths(self) -> tuple[int, ...]:
+        if isinstance(self.depth, str):
+            return tuple(range(1, MAX_DEPTH + 1))
+        depths = tuple(sorted({int(depth) for depth in np.atleast_1d(self.depth)}))
+        if not depths or depths[0] < 1 or depths[-1] > MAX_DEPTH:
+            raise ValueError(
+                f"depth={self.depth!r}: every depth must be in 1..{MAX_DEPTH}; pass such a "
+                "number, several of them, or 'auto' for all"
+            )
+        return depths
+
+    def _activation_names(self) -> tuple[str, ...]:
+        if isinstance(self.activations, str):
+            return ACTIVATION_NAMES if self.activations == "all" else (self.activations,)
+        names = tuple(self.activations)
+        unknown = [name for name in names if name not in ACTIVATION_NAMES]
+        if unknown or not names:
+            raise ValueError(
+                f"activations={self.activations!r} names {unknown or 'none'}; choose one or "
+                f"more of {list(ACTIVATION_NAMES)}, or 'all'"
+            )
+        return names
+
+    def _start_network(self, n_outputs: int) -> str | SparseMLP:
+        """Return how to start, or the network to start at, on raw rows."""
+        start: Any = self.start
+        if self.warm_start and hasattr(self, "network_"):
+            fits = (self.network_.n_features, self.network_.n_outputs) == (
+                self.n_features_in_, n_outputs,
+            )  # fmt: skip
+            if fits and self.network_.depth:
+                start = self.network_
+        if not isinstance(start, BaseEstimator):
+            return start  # type: ignore[no-any-return]
+        network = SparseMLP.from_sklearn(start, exact=False)
+        if (network.n_features, network.n_outputs) != (self.n_features_in_, n_outputs):
+            raise ValueError(
+                f"start has {network.n_features} features and {network.n_outputs} outputs, but "
+                f"the data have {self.n_features_in_} and {n_outputs}; pass an MLP that was "
+                "fitted on such data, or start='data'"
+            )
+        if not 1 <= network.depth <= MAX_DEPTH:
+            raise ValueError(
+                f"start has {network.depth} hidden layers, between 1 and {MAX_DEPTH} are "
+                "possible; pass a shallower MLP, or start='data'"
+            )
+        return network
+
+    def _torch_device(self) -> Any:
+        import torch
+
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                f"device={self.device!r} is not available here ({str(error).splitlines()[0]}); "
+                "pass 'auto', 'cpu', or a device that torch reports"
+            ) from None
+        return device
+
+    def _load_autoencoder(self) -> Any:
+        from ._checkpoint import load_checkpoint
+
+        return to_device(load_checkpoint(self.checkpoint), self._torch_device())
+
+    @staticmethod
+    def _report(record: dict[str, Any]) -> None:
+        best = int(np.nanargmin(record["validation_loss"]))
+        print(
+            f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
+            f"best: validation loss {record['validation_loss'][best]:.4f}, "
+            f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
+        )
+
+    # ------------------------------------------------------------------------ choosing
+    def select(self, *, max_nnz: int) -> Self:
+        """Return this estimator with another network of the front.
+
+        Parameters
+        ----------
+        max_nnz : int
+            How many non-zero numbers the network may have.
+
+        Returns
+        -------
+        estimator
+            A copy, whose `network_` is the one of `path_` with the lowest
+            validation loss among those of at most `max_nnz` non-zeros.
+
+        Raises
+        ------
+        ValueError
+            If every network of the front is larger.
+        """
+        check_is_fitted(self)
+        affordable = [point for point in self.path_ if point.nnz <= max_nnz]
+        if not affordable:
+            raise ValueError(
+                f"max_nnz={max_nnz} is too small: the smallest network of the front has "
+                f"{self.path_[0].nnz} non-zeros; pass at least that"
+            )
+        selected = copy.copy(self)
+        selected.network_ = affordable[-1].network
+        selected.loss_ = affordable[-1].train_loss
+        return selected
+
+    # --------------------------------------------------------------- fitted attributes
+    path_: tuple[PathPoint, ...]
+    network_: SparseMLP
+
+    @property
+    def nnz_(self) -> int:
+        """Number of non-zero weights and biases."""
+        return self.network_.nnz
+
+    @property
+    def depth_(self) -> int:
+        """Number of hidden layers."""
+        return self.network_.depth
+
+    @property
+    def n_layers_(self) -> int:
+        """Number of layers, input and output included."""
+        return self.network_.depth + 2
+
+    @property
+    def hidden_layer_sizes_(self) -> tuple[int, ...]:
+        """Number of neurons of every hidden layer."""
+        return self.network_.hidden_layer_sizes
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weight matrices, of shape (n_in, n_out) each."""
+        return list(self.network_.weights)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of every layer."""
+        return list(self.network_.biases)
+
+    @property
+    def activations_(self) -> tuple[tuple[str, ...], ...]:
+        """The activation of every hidden neuron."""
+        return self.network_.activations
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of outputs."""
+        return self.network_.n_outputs
+
+    @property
+    def out_activation_(self) -> str:
+        """Output activation."""
+        return self.network_.out_activation
+
+    def _raw_outputs(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self.network_.decision_function(X)
+
+    def _outputs(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self.network_.predict(X)
+
+
+_PARAMETERS = ""
+
+
+class SWATRegressor(RegressorMixin, _BaseSWAT):
+    """Small sparse neural network for regression."""
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-4,
+        depth: Any = "auto",
+        max_width: int = 16,
+        activations: Any = "all",
+        n_restarts: int = 2,
+        start: Any = "data",
+        space: str = "latent",
+        max_iter: int = 60,
+        learning_rate: float = 0.05,
+        batch_size: int | str = "auto",
+        refine: bool = True,
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 25,
+        tol: float = 1e-4,
+        checkpoint: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            depth=depth,
+            max_width=max_width,
+            activations=activations,
+            n_restarts=n_restarts,
+            start=start,
+            space=space,
+            max_iter=max_iter,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            refine=refine,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            checkpoint=checkpoint,
+            device=device,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Find the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Need not be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight 2 counts exactly as two rows. None weighs all alike.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; the message says which and why.
+        """
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True,
+            ensure_min_samples=2,
+        )  # fmt: skip
+        y = np.asarray(y, dtype=np.float64)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        self._is_flat = y.ndim == 1
+        return self._fit_rows(X, y.reshape(len(y), -1), weight, "squared_error")
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self._is_flat else outputs
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class SWATClassifier(ClassifierMixin, _BaseSWAT):
+    """Small sparse neural network for classification."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **_BaseSWAT._parameter_constraints,
+        "class_weight": [None, StrOptions({"balanced"}), dict, list],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-4,
+        depth: Any = "auto",
+        max_width: int = 16,
+        activations: Any = "all",
+        n_restarts: int = 2,
+        start: Any = "data",
+        space: str = "latent",
+        max_iter: int = 60,
+        learning_rate: float = 0.05,
+        batch_size: int | str = "auto",
+        refine: bool = True,
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 25,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        checkpoint: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            depth=depth,
+            max_width=max_width,
+            activations=activations,
+            n_restarts=n_restarts,
+            start=start,
+            space=space,
+            max_iter=max_iter,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            refine=refine,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            checkpoint=checkpoint,
+            device=device,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Find the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Need not be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a 0/1 indicator matrix of several labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight 2 counts exactly as two rows. None weighs all alike.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; the message says which and why.
+        """
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2
+        )
+        check_classification_targets(y)
+        if type_of_target(y).startswith("multiclass-multioutput"):
+            raise ValueError(
+                "y has several columns of more than two classes each, which is not supported; "
+                "fit a classifier per column with sklearn.multioutput.MultiOutputClassifier"
+            )
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            from sklearn.utils import column_or_1d
+
+            y = column_or_1d(y, warn=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, y)
+        counts = weight > 0
+        self._is_multilabel = y.ndim == 2
+        binarizer = LabelBinarizer().fit(y[counts])
+        self.classes_ = binarizer.classes_
+        if len(self.classes_) < 2 and not self._is_multilabel:
+            raise ValueError(
+                f"y has one class only ({self.classes_[0]!r}) among the rows of positive weight, "
+                "but a classifier needs at least 2 classes; add rows of another class"
+            )
+        target = np.zeros((len(y), 1 if len(self.classes_) == 2 else len(self.classes_)))
+        target = target if not self._is_multilabel else np.zeros(y.shape)
+        target[counts] = binarizer.transform(y[counts])
+        is_exclusive = target.shape[1] > 1 and not self._is_multilabel
+        return self._fit_rows(X, target, weight, "softmax" if is_exclusive else "logistic")
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+        """
+        raw = self._raw_outputs(X)
+        if self._is_multilabel:
+            return (raw > 0).astype(np.int64)
+        chosen = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(1)
+        predicted: NDArray[Any] = self.classes_[chosen]
+        return predicted
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Predict the probability of every class (of every label, if there are several).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+        """
+        probabilities = self._outputs(X)
+        if probabilities.shape[1] == 1 and not self._is_multilabel:
+            probabilities = np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Predict the logarithm of `predict_proba`."""
+        probabilities = self.predict_proba(X)
+        return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Return the log-odds (two classes, labels) or unnormalised log-probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        """
+        raw = self._raw_outputs(X)
+        return raw[:, 0] if raw.shape[1] == 1 and not self._is_multilabel else raw
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,241 @@
+"""From rows to a front of networks: descent, pruning paths, choice, refit.
+
+Everything here happens on standardised canonical rows; what comes out are
+networks of raw rows.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from ._losses import LOSSES, Loss
+from ._network import SparseMLP
+from ._preprocessing import Scaling, canonical_rows, split_rows
+from ._pruning import PathPoint, choose, constant_network, pareto_front, prune_path
+from ._refinement import Rows, refine
+
+if TYPE_CHECKING:
+    from ._descent import Candidate, Descent, DescentSettings
+
+N_PATHS = 3  # the best candidates of the descent that a pruning path starts from
+L2 = 1e-4  # on the weights of standardised rows, where the paths refine them
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a fit keeps.
+
+    Attributes
+    ----------
+    path : tuple of PathPoint
+        The front, by ascending size, on raw rows.
+    chosen : PathPoint
+        The one of `path` with the lowest J.
+    history : list of dict
+        Records of the descent; empty where there was nothing to descend.
+    n_iter : int
+        Steps of the descent; 1 where a constant was the answer.
+    was_interrupted : bool
+    """
+
+    path: tuple[PathPoint, ...]
+    chosen: PathPoint
+    history: list[dict[str, Any]]
+    n_iter: int
+    was_interrupted: bool
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Standardised rows, split, and what they are measured by."""
+
+    rows: Rows
+    train: Rows
+    validation: Rows
+    loss: Loss
+    scaling: Scaling
+
+    @classmethod
+    def of(
+        cls,
+        data: Rows,
+        loss: Loss,
+        validation_fraction: float,
+        random_state: np.random.RandomState,
+    ) -> _Problem:
+        X, target, weight = canonical_rows(data.X, data.target, data.weight)
+        is_regression = loss.name == "squared_error"
+        scaling = Scaling.of(X, target, weight, is_regression=is_regression)
+        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
+        parts = split_rows(
+            target, validation_fraction, random_state, is_regression=is_regression
+        )
+        train, validation = (_take(rows, part) for part in parts)
+        if not loss.constant_loss(train.target, train.weight) > 0:
+            train = validation = rows
+        return cls(rows, train, validation, loss, scaling)
+
+    @property
+    def reference(self) -> float:
+        """The loss of the best constant, which losses are divided by."""
+        return self.loss.constant_loss(self.train.target, self.train.weight)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no network can be better than a constant."""
+        return self.rows.X.shape[1] == 0 or not self.reference > 0
+
+    def point(self, network: SparseMLP) -> PathPoint:
+        """Judge a network of standardised rows."""
+        losses = (
+            self.loss.value(network.decision_function(rows.X), rows.target, rows.weight)
+            / (self.reference or 1.0)
+            for rows in (self.train, self.validation)
+        )
+        return PathPoint(network, *losses)
+
+    def constant(self) -> SparseMLP:
+        """Return the best constant of the training rows."""
+        d, k = self.rows.X.shape[1], self.rows.target.shape[1]
+        like = SparseMLP((np.zeros((d, k)),), (np.zeros(k),), (), self.loss.out_activation)
+        return constant_network(like, self.train, self.loss)
+
+
+def search(
+    data: Rows,
+    loss_name: str,
+    settings: DescentSettings,
+    load_autoencoder: Callable[[], Any],
+    *,
+    refines: bool,
+    validation_fraction: float,
+    random_state: np.random.RandomState,
+    n_jobs: int | None,
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> SearchResult:
+    """Find the front of networks that are worth their size.
+
+    Parameters
+    ----------
+    data : Rows
+        Raw: features, encoded targets, weights.
+    loss_name : {"squared_error", "logistic", "softmax"}
+    settings : DescentSettings
+        Its `start` is on raw rows if it is a network.
+    load_autoencoder : callable
+        Returns the autoencoder on the device; called if the descent needs it.
+    refines : bool
+        Whether pruning paths follow the descent.
+    validation_fraction : float
+    random_state : RandomState
+    n_jobs : int or None
+        Pruning paths at a time.
+    report : callable, optional
+        Called with every record of the descent.
+
+    Returns
+    -------
+    SearchResult
+    """
+    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
+    seed = int(random_state.randint(np.iinfo(np.int32).max))
+    if problem.is_constant:
+        return _finish(problem, [problem.point(problem.constant())], [], settings.alpha, None)
+    from ._descent import descend  # here, so that predicting needs no torch
+
+    start = settings.start
+    if isinstance(start, SparseMLP):
+        settings = replace(settings, start=problem.scaling.unfold(start))
+    needs_autoencoder = settings.space == "latent" or settings.start == "data"
+    descent = descend(
+        problem.train,
+        problem.validation,
+        loss_name,
+        problem.reference,
+        settings,
+        load_autoencoder() if needs_autoencoder else None,
+        seed,
+        report,
+    )
+    points = [problem.point(network) for network in _networks(descent.candidates)]
+    points.append(problem.point(problem.constant()))
+    if isinstance(settings.start, SparseMLP):
+        points.append(problem.point(settings.start))
+    refined: list[PathPoint] = []
+    if refines and not descent.was_interrupted:
+        beginnings = _networks(descent.candidates[:N_PATHS])
+        if isinstance(settings.start, SparseMLP):
+            beginnings.append(settings.start)
+        try:
+            refined = _prune(beginnings, problem, n_jobs)
+        except KeyboardInterrupt:
+            descent.was_interrupted = True
+    return _finish(problem, points, refined, settings.alpha, descent)
+
+
+def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
+    return [candidate.network for candidate in candidates if candidate.network is not None]
+
+
+def _prune(
+    networks: list[SparseMLP], problem: _Problem, n_jobs: int | None
+) -> list[PathPoint]:
+    paths = Parallel(n_jobs=n_jobs)(
+        delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=L2)
+        for network in networks
+    )
+    return [point for path in paths for point in path[1:]]  # the first is as it was given
+
+
+def _finish(
+    problem: _Problem,
+    decoded: list[PathPoint],
+    refined: list[PathPoint],
+    alpha: float,
+    descent: Descent | None,
+) -> SearchResult:
+    """Keep the front, choose, refit the refined on all rows, and go back to raw rows.
+
+    Decoded networks stay as they are: a refit would make other networks of them
+    than those that were judged.
+    """
+    front = pareto_front([*decoded, *refined])
+    chosen = front.index(choose(front, alpha))
+    was_interrupted = descent is not None and descent.was_interrupted
+    if not was_interrupted:
+        is_refined = {id(point) for point in refined}
+        front = tuple(_refit(p, problem) if id(p) in is_refined else p for p in front)
+    front = tuple(replace(p, network=problem.scaling.fold(p.network)) for p in front)
+    return SearchResult(
+        path=front,
+        chosen=front[chosen],
+        history=descent.history if descent is not None else [],
+        n_iter=descent.n_iter if descent is not None else 1,
+        was_interrupted=was_interrupted,
+    )
+
+
+def _refit(point: PathPoint, problem: _Problem) -> PathPoint:
+    """Refit a network's numbers on all rows; its losses stay those of the training rows."""
+    if point.network.weights[0].any():
+        network = refine(point.network, problem.rows, problem.loss, l2=L2)
+    else:
+        network = constant_network(point.network, problem.rows, problem.loss)
+    # A refit that loses a weight would no longer be the network that was judged.
+    return replace(point, network=network if network.nnz == point.network.nnz else point.network)
+
+
+def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:
+    return Rows(rows.X[index], rows.target[index], rows.weight[index])
+
+
+def to_device(autoencoder: Any, device: Any) -> Any:
+    """Return the shared autoencoder itself on the CPU, a copy elsewhere."""
+    return autoencoder if device.type == "cpu" else copy.deepcopy(autoencoder).to(device)

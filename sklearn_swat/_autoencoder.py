@@ -177,7 +177,8 @@ class Decoder(nn.Module):
         by_slots = scale * math.sqrt(8 / H)
         w_in = from_feature @ ends[0].mT * (scale * min(1.0, math.sqrt(16 / d)))
         w_hidden = (
-            torch.stack(ends[1:L], 1) @ torch.stack(ends[MAX_DEPTH : MAX_DEPTH + L - 1], 1).mT
+            torch.stack(ends[1:L], 1)
+            @ torch.stack(ends[MAX_DEPTH : MAX_DEPTH + L - 1], 1).mT
             * by_slots
             if L > 1
             else w_in.new_zeros(C, 0, H, H)
@@ -247,8 +248,14 @@ class NetworkEncoder(nn.Module):
         for update in self.update:
             signed, magnitude = self._messages(network, states.view(C, d + L * H + k, -1), there)
             states = states + update(
-                torch.cat([states, signed.view(G, B, d + L * H + k, -1),
-                           magnitude.view(G, B, d + L * H + k, -1)], -1)
+                torch.cat(
+                    [
+                        states,
+                        signed.view(G, B, d + L * H + k, -1),
+                        magnitude.view(G, B, d + L * H + k, -1),
+                    ],
+                    -1,
+                )
             )
         features, neurons, outputs = states.split([d, L * H, k], 2)
         neurons = (neurons.reshape(G, B, L, H, -1) * there.view(G, B, L, H, 1)).transpose(2, 3)
@@ -311,9 +318,7 @@ class DatasetEncoder(nn.Module):
             return nn.ModuleList(GroupedLinear(1, n_in, n_out) for _ in range(config.data_rounds))
 
         def mlp_per_round(n_in: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                GroupedMLP(1, n_in, 2 * w, w) for _ in range(config.data_rounds)
-            )
+            return nn.ModuleList(GroupedMLP(1, n_in, 2 * w, w) for _ in range(config.data_rounds))
 
         self.feature_to_rows, self.output_to_rows = per_round(w, 2 * w), per_round(w, w)
         self.update_rows = mlp_per_round(4 * w)
@@ -374,8 +379,13 @@ class DatasetEncoder(nn.Module):
         per_feature, per_output = 1 / math.sqrt(d), 1 / math.sqrt(k)
         weighted = y * share
         moments = torch.stack(
-            [X.mT @ weighted, squares.mT @ weighted, X.abs().mT @ weighted,
-             ((X * squares).mT @ share).expand(-1, -1, k)], -1
+            [
+                X.mT @ weighted,
+                squares.mT @ weighted,
+                X.abs().mT @ weighted,
+                ((X * squares).mT @ share).expand(-1, -1, k),
+            ],
+            -1,
         )  # (B, d, k, 4)
         features = self.feature + self.moments(moments[None])[0].mean(2)
         outputs = self.output.expand(B, k, -1)
@@ -386,18 +396,25 @@ class DatasetEncoder(nn.Module):
             features, rest = tokens[:, :d], tokens[:, d:]
             linear, quadratic = self.feature_to_rows[i](features[None])[0].chunk(2, -1)
             by_output = self.output_to_rows[i](rest[None, :, H:])[0]
-            heard = [X @ linear * per_feature, squares @ quadratic * per_feature,
-                     y @ by_output * per_output, rows]
+            heard = [
+                X @ linear * per_feature,
+                squares @ quadratic * per_feature,
+                y @ by_output * per_output,
+                rows,
+            ]
             rows = rows + self.update_rows[i](torch.cat(heard, -1)[None])[0]
             values = self.row_values[i](rows[None])[0] * share
-            features = features + self.update_features[i](
-                torch.cat([features, X.mT @ values, squares.mT @ values], -1)[None]
-            )[0]
+            features = (
+                features
+                + self.update_features[i](
+                    torch.cat([features, X.mT @ values, squares.mT @ values], -1)[None]
+                )[0]
+            )
             rest = rest + self._attend(i, rest, rows, prior)
             outputs = rest[:, H:]
-            outputs = outputs + self.update_outputs[i](
-                torch.cat([outputs, y.mT @ values], -1)[None]
-            )[0]
+            outputs = (
+                outputs + self.update_outputs[i](torch.cat([outputs, y.mT @ values], -1)[None])[0]
+            )
             tokens = block(torch.cat([features, rest[:, :H], outputs], 1)[None], d)[0]
         return unit_tokens(self.leave(_norm(tokens)[None])[0])
 

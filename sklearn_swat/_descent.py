@@ -240,8 +240,10 @@ class _Run:
         else:
             with torch.no_grad():
                 scores = self._decode(self._start_latent(), self.depths)
-            free = {**scores.rescale_outputs(self.scale, self.shift).tensors(),
-                    "threshold": threshold}
+            free = {
+                **scores.rescale_outputs(self.scale, self.shift).tensors(),
+                "threshold": threshold,
+            }
         return {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
 
     @property
@@ -433,7 +435,8 @@ class _Run:
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
             better = [
-                i for i, candidate in enumerate(self.alive)
+                i
+                for i, candidate in enumerate(self.alive)
                 if np.isfinite(prices[i]) and prices[i] < candidate.price
             ]
             if better:
@@ -451,9 +454,7 @@ class _Run:
         }
 
     def _sharpened(self) -> SoftNetwork:
-        return sharpen(
-            self._scores(), 1.0, threshold=self.free["threshold"], allowed=self.allowed
-        )
+        return sharpen(self._scores(), 1.0, threshold=self.free["threshold"], allowed=self.allowed)
 
     def _harden(self, network: SoftNetwork, chosen: list[int]) -> list[SparseMLP]:
         parts = {name: tensor[chosen] for name, tensor in network.tensors().items()}
@@ -484,4 +485,3 @@ class _Run:
                     for key, value in state.items()
                 }
         return renewed
-

@@ -321,11 +321,99 @@ class _BaseSWAT(BaseEstimator):
         return self.network_.predict(X)
 
 
-_PARAMETERS = ""
-
-
 class SWATRegressor(RegressorMixin, _BaseSWAT):
-    """Small sparse neural network for regression."""
+    """Small sparse neural network for regression.
+
+    `fit` descends by gradient in the latent space of a pretrained multi-scale
+    autoencoder, over several depths at once, prunes the best candidates in weight
+    space, and keeps the network of the lowest ``J = normalised validation loss +
+    alpha * nnz``. `predict` runs that network alone, in NumPy.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Price of one non-zero weight or bias, in units of the normalised loss (data
+        loss divided by that of the best constant): at the default, 100 numbers
+        must explain 1 % of it. Higher prices give smaller networks.
+    depth : "auto", int from 1 to 4, or several, default="auto"
+        Numbers of hidden layers to search; "auto" searches all four.
+    max_width : int, default=16
+        Neurons per hidden layer at most.
+    activations : "all", str or list of str, default="all"
+        What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
+    n_restarts : int, default=2
+        Candidates per depth.
+    start : {"data", "random"} or fitted MLP, default="data"
+        Where the descent starts: at the networks that the data-set encoder makes of
+        the rows, at random (arXiv 2410.08339), or at a scikit-learn MLP.
+    space : {"latent", "weights"}, default="latent"
+        Where it descends. With "weights" and ``start="random"`` the pretrained
+        autoencoder plays no part: the honest comparison.
+    max_iter : int, default=60
+        Descent steps at most. 0 judges the start networks as they are.
+    learning_rate : float, default=0.05
+        Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
+    batch_size : "auto" or int, default="auto"
+        Rows per step; "auto" takes all up to 4,096, else 1,024.
+    refine : bool, default=True
+        Follow the descent by pruning paths in weight space, and refit on all rows.
+        False gives the decoded network itself.
+    validation_fraction : float, default=0.2
+        Share of the rows that networks are judged on.
+    n_iter_no_change : int, default=25
+        Steps without an improvement of J by `tol` after which the descent stops.
+    tol : float, default=1e-4
+        In units of J.
+    checkpoint : path-like, default=None
+        A file written by ``python -m sklearn_swat.pretrain``; None is the bundled one.
+    device : str, default="auto"
+        Where the descent runs: "auto" is CUDA if there is any, else the CPU.
+    n_jobs : int, default=None
+        Pruning paths at a time, through joblib; None is 1 outside a joblib context.
+    random_state : int, RandomState or None, default=None
+        Of the split, the start points and the minibatches.
+    verbose : int, default=0
+        Above 0, print a line every few descent steps.
+    warm_start : bool, default=False
+        Start at the network of the previous fit.
+
+    Attributes
+    ----------
+    network_ : SparseMLP
+        The chosen network, on raw rows.
+    path_ : tuple of PathPoint
+        The front: a network per size that is worth it, by ascending `nnz`, with
+        normalised `train_loss` and `validation_loss`.
+    nnz_, depth_, n_layers_, n_outputs_ : int
+        Of `network_`.
+    hidden_layer_sizes_ : tuple of int
+    coefs_, intercepts_ : list of ndarray
+    activations_ : tuple of tuple of str
+    out_activation_ : str
+    loss_ : float
+        Normalised training loss of `network_`, before the refit.
+    loss_curve_ : list of float
+        The best candidate's training loss at each record of `history_`.
+    history_ : list of dict
+        The descent: per record the step, the seconds, and per candidate the losses
+        of its hard network and its size.
+    n_iter_ : int
+        Descent steps taken.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If `X` had column names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_swat import SWATRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = SWATRegressor(depth=1, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.4), model.predict(X).shape
+    (True, (442,))
+    >>> model.select(max_nnz=30).nnz_ <= 30
+    True
+    """
 
     def __init__(
         self,
@@ -425,7 +513,100 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
 
 
 class SWATClassifier(ClassifierMixin, _BaseSWAT):
-    """Small sparse neural network for classification."""
+    """Small sparse neural network for classification.
+
+    `fit` descends by gradient in the latent space of a pretrained multi-scale
+    autoencoder, over several depths at once, prunes the best candidates in weight
+    space, and keeps the network of the lowest ``J = normalised validation loss +
+    alpha * nnz``. `predict` runs that network alone, in NumPy.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Price of one non-zero weight or bias, in units of the normalised loss (data
+        loss divided by that of the best constant): at the default, 100 numbers
+        must explain 1 % of it. Higher prices give smaller networks.
+    depth : "auto", int from 1 to 4, or several, default="auto"
+        Numbers of hidden layers to search; "auto" searches all four.
+    max_width : int, default=16
+        Neurons per hidden layer at most.
+    activations : "all", str or list of str, default="all"
+        What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
+    n_restarts : int, default=2
+        Candidates per depth.
+    start : {"data", "random"} or fitted MLP, default="data"
+        Where the descent starts: at the networks that the data-set encoder makes of
+        the rows, at random (arXiv 2410.08339), or at a scikit-learn MLP.
+    space : {"latent", "weights"}, default="latent"
+        Where it descends. With "weights" and ``start="random"`` the pretrained
+        autoencoder plays no part: the honest comparison.
+    max_iter : int, default=60
+        Descent steps at most. 0 judges the start networks as they are.
+    learning_rate : float, default=0.05
+        Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
+    batch_size : "auto" or int, default="auto"
+        Rows per step; "auto" takes all up to 4,096, else 1,024.
+    refine : bool, default=True
+        Follow the descent by pruning paths in weight space, and refit on all rows.
+        False gives the decoded network itself.
+    validation_fraction : float, default=0.2
+        Share of the rows that networks are judged on.
+    n_iter_no_change : int, default=25
+        Steps without an improvement of J by `tol` after which the descent stops.
+    tol : float, default=1e-4
+        In units of J.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply the sample weights.
+    checkpoint : path-like, default=None
+        A file written by ``python -m sklearn_swat.pretrain``; None is the bundled one.
+    device : str, default="auto"
+        Where the descent runs: "auto" is CUDA if there is any, else the CPU.
+    n_jobs : int, default=None
+        Pruning paths at a time, through joblib; None is 1 outside a joblib context.
+    random_state : int, RandomState or None, default=None
+        Of the split, the start points and the minibatches.
+    verbose : int, default=0
+        Above 0, print a line every few descent steps.
+    warm_start : bool, default=False
+        Start at the network of the previous fit.
+
+    Attributes
+    ----------
+    network_ : SparseMLP
+        The chosen network, on raw rows.
+    path_ : tuple of PathPoint
+        The front: a network per size that is worth it, by ascending `nnz`, with
+        normalised `train_loss` and `validation_loss`.
+    nnz_, depth_, n_layers_, n_outputs_ : int
+        Of `network_`.
+    hidden_layer_sizes_ : tuple of int
+    coefs_, intercepts_ : list of ndarray
+    activations_ : tuple of tuple of str
+    out_activation_ : str
+    loss_ : float
+        Normalised training loss of `network_`, before the refit.
+    loss_curve_ : list of float
+        The best candidate's training loss at each record of `history_`.
+    history_ : list of dict
+        The descent: per record the step, the seconds, and per candidate the losses
+        of its hard network and its size.
+    n_iter_ : int
+        Descent steps taken.
+    classes_ : ndarray
+        The class labels.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If `X` had column names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_swat import SWATClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SWATClassifier(depth=1, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9), model.predict_proba(X).shape
+    (True, (150, 3))
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **_BaseSWAT._parameter_constraints,
@@ -503,9 +684,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         ValueError
             If the data or a parameter cannot be used; the message says which and why.
         """
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2
-        )
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
         check_classification_targets(y)
         if type_of_target(y).startswith("multiclass-multioutput"):
             raise ValueError(

@@ -148,9 +148,7 @@ class Scaling:
         weights[0] = first
         weights[-1] = weights[-1] * self.y_deviation
         biases[-1] = biases[-1] * self.y_deviation + self.y_mean
-        return SparseMLP(
-            tuple(weights), tuple(biases), network.activations, network.out_activation
-        )
+        return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
 
     def unfold(self, network: SparseMLP) -> SparseMLP:
         """Make a network of raw rows one of standardised rows: the inverse of `fold`.
@@ -164,9 +162,7 @@ class Scaling:
         varying = weights[0][self.features]
         biases[0] = biases[0] + self.x_mean @ varying
         weights[0] = varying * self.x_deviation[:, None]
-        return SparseMLP(
-            tuple(weights), tuple(biases), network.activations, network.out_activation
-        )
+        return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
 
 
 def class_scores(target: Array, weight: Array, loss_name: str) -> tuple[Array, Array, Array]:

@@ -74,9 +74,7 @@ class _Problem:
         is_regression = loss.name == "squared_error"
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
-        parts = split_rows(
-            target, validation_fraction, random_state, is_regression=is_regression
-        )
+        parts = split_rows(target, validation_fraction, random_state, is_regression=is_regression)
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > 0:
             train = validation = rows
@@ -184,9 +182,7 @@ def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
     return [candidate.network for candidate in candidates if candidate.network is not None]
 
 
-def _prune(
-    networks: list[SparseMLP], problem: _Problem, n_jobs: int | None
-) -> list[PathPoint]:
+def _prune(networks: list[SparseMLP], problem: _Problem, n_jobs: int | None) -> list[PathPoint]:
     paths = Parallel(n_jobs=n_jobs)(
         delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=L2)
         for network in networks

@@ -81,9 +81,7 @@ class NetworkScores(Layers):
         scale, shift : Tensor of shape (k,) or (C, k)
         """
         scale, shift = scale.expand_as(self.b_out), shift.expand_as(self.b_out)
-        return replace(
-            self, w_out=self.w_out * scale[:, None, :], b_out=self.b_out * scale + shift
-        )
+        return replace(self, w_out=self.w_out * scale[:, None, :], b_out=self.b_out * scale + shift)
 
 
 @dataclass(frozen=True)
@@ -175,9 +173,7 @@ def sharpen(
         gates = _straight_through((scores.gate_scores > 0).to(gates.dtype), gates)
     weights = {name: getattr(scores, name) for name in ("w_in", "w_hidden", "w_out")}
     if threshold is not None:
-        weights = {
-            name: w * presence(w, threshold, sharpness) for name, w in weights.items()
-        }
+        weights = {name: w * presence(w, threshold, sharpness) for name, w in weights.items()}
     return SoftNetwork(
         **weights,
         b_hidden=scores.b_hidden,

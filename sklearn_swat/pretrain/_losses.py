@@ -182,7 +182,9 @@ class PretrainingLosses(nn.Module):
         scores = self.autoencoder.decode(
             latent.expand(MAX_DEPTH, *latent.shape), X.shape[2], raw.shape[2], ALL_DEPTHS
         )
-        output = sharpen(scores, sharpness)(X.repeat(MAX_DEPTH, 1, 1)).view(MAX_DEPTH, *target.shape)
+        output = sharpen(scores, sharpness)(X.repeat(MAX_DEPTH, 1, 1)).view(
+            MAX_DEPTH, *target.shape
+        )
         errors = (output - target).square().mean((2, 3))
         return saturate(errors).min(0).values, target, output
 

@@ -90,9 +90,7 @@ class Sampler:
         normal = self.normal(B, N, d)
         mixing = self.normal(B, d, d) * self.uniform(B, 1, 1) ** 2 / math.sqrt(d)
         mixing = mixing + torch.eye(d, device=self.device)
-        X = torch.where(
-            self.uniform(B, 1, 1) < 0.5, normal, 2 * torch.erf(normal / math.sqrt(2))
-        )
+        X = torch.where(self.uniform(B, 1, 1) < 0.5, normal, 2 * torch.erf(normal / math.sqrt(2)))
         X = torch.where(self.uniform(B, 1, 1) < 0.5, X @ mixing, X)
         X = X / X.std(1, keepdim=True).clamp(min=1e-3)
         skewed = torch.exp(X * self.uniform(B, 1, d, low=0.3, high=1.0))

@@ -194,6 +194,6 @@ def _check_header(
     if not is_right or sizes["model_width"] % sizes["n_heads"]:
         raise CheckpointError(
             f"the header of the checkpoint {str(path)!r} does not describe an autoencoder: its "
-            f"sizes must be integers from 1 to {limit}, got {header.get('config')!r:.200}; {_REMEDY}"
+            f"sizes must be integers from 1 to {limit}, got {header.get('config')!r:.99}; {_REMEDY}"
         )
     return AutoencoderConfig(**sizes), training

@@ -281,7 +281,8 @@ class _Run:
         """Return (1, T, c): a network in the latent space, its raw outputs standardised."""
         assert self.autoencoder is not None
         soft = soften([network], self.settings.n_slots)
-        soft = replace(soft, **{n: t.to(self.settings.device) for n, t in soft.tensors().items()})
+        moved: dict[str, Any] = {n: t.to(self.settings.device) for n, t in soft.tensors().items()}
+        soft = replace(soft, **moved)
         soft = replace(
             soft, w_out=soft.w_out / self.scale, b_out=(soft.b_out - self.shift) / self.scale
         )
@@ -351,7 +352,7 @@ class _Run:
         for name in ("b_hidden", "activation_scores", "gate_scores"):
             parts[name] = parts[name][:, :L]
         parts["w_hidden"] = parts["w_hidden"][:, : L - 1]
-        return NetworkScores(**parts, depths=self.depths)  # type: ignore[arg-type]
+        return NetworkScores(**parts, depths=self.depths)
 
     # ------------------------------------------------------------------------ descent
     def descend(self, report: Callable[[dict[str, Any]], None] | None) -> None:

@@ -6,14 +6,14 @@ import copy
 import os
 import warnings
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 class _BaseSWAT(BaseEstimator):
     """What both estimators share."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "depth": [StrOptions({"auto"}), Interval(Integral, 1, MAX_DEPTH, closed="both"),
                   "array-like"],
@@ -185,7 +185,7 @@ class _BaseSWAT(BaseEstimator):
             if fits and self.network_.depth:
                 start = self.network_
         if not isinstance(start, BaseEstimator):
-            return start  # type: ignore[no-any-return]
+            return start
         network = SparseMLP.from_sklearn(start, exact=False)
         if (network.n_features, network.n_outputs) != (self.n_features_in_, n_outputs):
             raise ValueError(
@@ -463,7 +463,7 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Find the network.
 
         Parameters
@@ -608,7 +608,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
     (True, (150, 3))
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_BaseSWAT._parameter_constraints,
         "class_weight": [None, StrOptions({"balanced"}), dict, list],
     }
@@ -663,7 +663,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Find the network.
 
         Parameters
@@ -693,8 +693,6 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
             )
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
-            from sklearn.utils import column_or_1d
-
             y = column_or_1d(y, warn=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if self.class_weight is not None:

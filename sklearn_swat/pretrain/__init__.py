@@ -1,0 +1,1 @@
+"""Pretraining of the autoencoder: `python -m sklearn_swat.pretrain`."""

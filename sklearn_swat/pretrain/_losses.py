@@ -85,6 +85,7 @@ class PretrainingLosses(nn.Module):
         self.config = config
         self.seed = seed
         self.step_size = nn.Parameter(torch.tensor(-1.0))
+        self.n_batches: Tensor
         self.register_buffer("n_batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, index: Tensor) -> dict[str, Tensor]:

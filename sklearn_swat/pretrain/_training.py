@@ -182,7 +182,7 @@ def pretrain(
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         autoencoder = MultiScaleAutoencoder(config)
     rows = 60 * batch_size
     sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)

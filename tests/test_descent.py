@@ -1,0 +1,72 @@
+"""Descent: interruption, halving, and prices that are honest."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_swat import SWATRegressor, _descent
+
+SMALL = {"depth": [1, 2], "n_restarts": 2, "max_iter": 20, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return load_diabetes(return_X_y=True)
+
+
+def test_an_interrupted_descent_keeps_the_best_network_and_warns(diabetes, monkeypatch):
+    step = _descent._Run._step
+
+    def interrupted(run, optimizer, sharpness):
+        if run.result.n_iter == 7:
+            raise KeyboardInterrupt
+        step(run, optimizer, sharpness)
+
+    monkeypatch.setattr(_descent._Run, "_step", interrupted)
+    model = SWATRegressor(**SMALL)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 7"):
+        model.fit(*diabetes)
+    assert model.score(*diabetes) > 0
+
+
+def test_weak_candidates_are_dropped_on_the_way(diabetes):
+    history = SWATRegressor(refine=False, n_iter_no_change=99, **SMALL).fit(*diabetes).history_
+    counts = [len(record["candidates"]) for record in history]
+    assert counts[0] == 4
+    assert counts[-1] == 2
+    assert all(len(r["validation_loss"]) == len(r["candidates"]) for r in history)
+
+
+def test_no_descent_and_no_refinement_gives_a_start_network(diabetes):
+    model = SWATRegressor(refine=False, **{**SMALL, "max_iter": 0}).fit(*diabetes)
+    (record,) = model.history_
+    assert model.n_iter_ == 0
+    assert min(p.validation_loss for p in model.path_) <= record["validation_loss"].min() + 1e-4
+
+
+def test_the_hard_network_has_the_size_and_loss_that_descent_reported(diabetes):
+    model = SWATRegressor(refine=False, alpha=0, **{**SMALL, "max_iter": 0}).fit(*diabetes)
+    (record,) = model.history_
+    best = record["validation_loss"].argmin()
+    largest = model.path_[-1]
+    assert largest.nnz <= record["nnz"][best]
+    np.testing.assert_allclose(largest.validation_loss, record["validation_loss"][best], rtol=1e-3)
+
+
+@pytest.mark.parametrize("space", ["latent", "weights"])
+def test_a_fit_can_start_at_a_scikit_learn_mlp(diabetes, space):
+    X, y = StandardScaler().fit_transform(diabetes[0]), diabetes[1]
+    mlp = MLPRegressor(hidden_layer_sizes=(6,), activation="tanh", max_iter=5, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        mlp.fit(X, y)
+    model = SWATRegressor(start=mlp, space=space, **SMALL).fit(X, y)
+    assert model.score(X, y) > 0.4
+
+
+def test_warm_start_goes_on_from_the_network(diabetes):
+    model = SWATRegressor(warm_start=True, **SMALL).fit(*diabetes)
+    before = model.path_[-1].validation_loss
+    assert model.fit(*diabetes).path_[-1].validation_loss <= before + 0.05

@@ -1,0 +1,37 @@
+"""The modules that predict load without torch, and imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_swat
+
+PACKAGE = Path(sklearn_swat.__file__).parent
+WITHOUT_TORCH = (
+    "__init__", "_activations", "_estimators", "_losses", "_network", "_network_text",
+    "_preprocessing", "_pruning", "_refinement", "_search",
+)  # fmt: skip
+
+
+def imported_at_the_top(path):
+    """Return the names that a module imports when it loads."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_modules_of_the_prediction_side_load_without_torch(module):
+    names = imported_at_the_top(PACKAGE / f"{module}.py")
+    assert not names & {"torch", "_descent", "_autoencoder", "_checkpoint", "_soft_network"}
+
+
+def test_nothing_imports_the_estimators_or_pretraining():
+    for path in PACKAGE.glob("_*.py"):
+        if path.name != "__init__.py":
+            assert not imported_at_the_top(path) & {"_estimators", "pretrain"}, path.name

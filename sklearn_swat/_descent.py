@@ -219,8 +219,8 @@ class _Run:
         ]
         self.alive = list(self.candidates)
         self.result = Descent(self.candidates)
-        self.free = self._start()
         self.decoder_parameters: dict[str, Tensor] = {}
+        self.free = self._start()
         self._choose_decoders()
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -402,8 +402,7 @@ class _Run:
         scores = self._scores()
         threshold = self.free["threshold"]
         network = sharpen(scores, sharpness, threshold=threshold, allowed=self.allowed)
-        loss = data_loss(self.loss_name, network(rows.X), rows.target, rows.weight)
-        loss = loss / self.reference
+        loss = self._loss(network, rows)
         size = soft_size(scores, network, threshold, sharpness)
         optimizer.zero_grad()
         (loss + self.settings.alpha * size).sum().backward()
@@ -413,6 +412,11 @@ class _Run:
         optimizer.step()
         with torch.no_grad():
             threshold.clamp_(0.0, 3.0)
+
+    def _loss(self, network: SoftNetwork, rows: _TorchRows) -> Tensor:
+        """Return the normalised loss of every candidate, (C,)."""
+        raw = network(rows.X)
+        return data_loss(self.loss_name, raw, rows.target, rows.weight) / self.reference
 
     def _batch(self) -> _TorchRows:
         n, size = len(self.train.X), self.settings.batch_size
@@ -427,12 +431,10 @@ class _Run:
         """Judge the hard networks; keep each candidate's best."""
         with torch.no_grad():
             network = self._sharpened()
-            raw, target = network(self.validation.X), self.validation.target
-            losses = data_loss(self.loss_name, raw, target, self.validation.weight)
-            validation_loss = (losses / self.reference).double().cpu().numpy()
-            rows = self._batch()
-            losses = data_loss(self.loss_name, network(rows.X), rows.target, rows.weight)
-            train_loss = (losses / self.reference).double().cpu().numpy()
+            validation_loss, train_loss = (
+                self._loss(network, rows).double().cpu().numpy()
+                for rows in (self.validation, self._batch())
+            )
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
             better = [

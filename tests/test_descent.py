@@ -70,3 +70,12 @@ def test_warm_start_goes_on_from_the_network(diabetes):
     model = SWATRegressor(warm_start=True, **SMALL).fit(*diabetes)
     before = model.path_[-1].validation_loss
     assert model.fit(*diabetes).path_[-1].validation_loss <= before + 0.05
+
+
+def test_weight_space_can_start_where_the_data_set_encoder_does(diabetes):
+    parameters = {**SMALL, "max_iter": 0, "refine": False}
+    one, other = (
+        SWATRegressor(space=space, **parameters).fit(*diabetes).history_[0]["validation_loss"]
+        for space in ("latent", "weights")
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-4)

@@ -130,13 +130,14 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             TokenBlock(n_groups, w, config.n_heads) for _ in range(config.decoder_blocks)
         )
-        self.features = GroupedLinear(n_groups, w, r)
-        self.outputs = GroupedLinear(n_groups, w, r + 1)
+        n_in = w + config.latent_width
+        self.features = GroupedLinear(n_groups, n_in, r)
+        self.outputs = GroupedLinear(n_groups, n_in, r + 1)
         self._slot_parts = (
             [r] * (2 * MAX_DEPTH)  # the ends of w_in, of each w_hidden twice, of w_out
             + [MAX_DEPTH, MAX_DEPTH, MAX_DEPTH * N_ACTIVATIONS]  # biases, gates, activations
         )
-        self.slots = GroupedLinear(n_groups, w, sum(self._slot_parts))
+        self.slots = GroupedLinear(n_groups, n_in, sum(self._slot_parts))
         with torch.no_grad():  # small networks to begin with: deep ones of large weights explode
             for head in (self.features, self.slots, self.outputs):
                 head.weight.mul_(0.5)
@@ -164,7 +165,9 @@ class Decoder(nn.Module):
         tokens = self.enter(latent) + kinds[:, None]
         for block in self.blocks:
             tokens = block(tokens, d)
-        tokens = _norm(tokens)
+        # The latent point goes to the heads directly too: what tells slots apart in it
+        # stays, and descent has a straight way to each weight.
+        tokens = torch.cat([_norm(tokens), latent], -1)
         from_feature = self.features(tokens[:, :, :d]).view(C, d, -1)
         to_output, b_out = (
             self.outputs(tokens[:, :, d + H :]).view(C, k, -1).split([self.rank, 1], -1)
@@ -308,7 +311,7 @@ class DatasetEncoder(nn.Module):
         super().__init__()
         w = config.model_width
         self.n_heads = config.n_heads
-        self.seeds = nn.Parameter(0.5 * torch.randn(config.n_seeds, w))
+        self.seeds = nn.Parameter(torch.randn(config.n_seeds, w))
         self.feature = nn.Parameter(0.1 * torch.randn(w))
         self.output = nn.Parameter(torch.randn(w))
         self.moments = GroupedLinear(1, 4, w)
@@ -324,11 +327,13 @@ class DatasetEncoder(nn.Module):
         self.update_rows = mlp_per_round(4 * w)
         self.row_values, self.row_keys = per_round(w, w), per_round(w, 2 * w)
         self.queries = per_round(w, w)
-        self.update_features, self.update_outputs = mlp_per_round(3 * w), mlp_per_round(2 * w)
+        self.update_features, self.update_outputs = mlp_per_round(3 * w), mlp_per_round(3 * w)
+        self.update_slots = mlp_per_round(3 * w)
         self.blocks = nn.ModuleList(
             TokenBlock(1, w, config.n_heads) for _ in range(config.data_rounds)
         )
         self.leave = GroupedLinear(1, w, config.latent_width)
+        self.leave_seeds = GroupedLinear(1, w, config.latent_width)
 
     def draw_seeds(
         self, n_sets: int, n_slots: int, generator: torch.Generator, *, noise: bool = False
@@ -410,13 +415,23 @@ class DatasetEncoder(nn.Module):
                     torch.cat([features, X.mT @ values, squares.mT @ values], -1)[None]
                 )[0]
             )
-            rest = rest + self._attend(i, rest, rows, prior)
-            outputs = rest[:, H:]
-            outputs = (
-                outputs + self.update_outputs[i](torch.cat([outputs, y.mT @ values], -1)[None])[0]
+            seen = self._attend(i, rest, rows, prior)
+            # The seeds come in again each round: slots that all read the same rows
+            # would drift into copies of one another.
+            slots, outputs = rest[:, :H], rest[:, H:]
+            slots = (
+                slots + self.update_slots[i](torch.cat([slots, seen[:, :H], seeds], -1)[None])[0]
             )
-            tokens = block(torch.cat([features, rest[:, :H], outputs], 1)[None], d)[0]
-        return unit_tokens(self.leave(_norm(tokens)[None])[0])
+            outputs = (
+                outputs
+                + self.update_outputs[i](
+                    torch.cat([outputs, seen[:, H:], y.mT @ values], -1)[None]
+                )[0]
+            )
+            tokens = block(torch.cat([features, slots, outputs], 1)[None], d)[0]
+        latent = self.leave(_norm(tokens)[None])[0]
+        identity = F.pad(self.leave_seeds(seeds[None])[0], (0, 0, d, k))
+        return unit_tokens(latent + identity)
 
     def _attend(self, i: int, rest: Tensor, rows: Tensor, prior: Tensor) -> Tensor:
         def split(x: Tensor) -> Tensor:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ._descent import Candidate, Descent, DescentSettings
 
 N_PATHS = 3  # the best candidates of the descent that a pruning path starts from
-L2 = 1e-4  # on the weights of standardised rows, where the paths refine them
+# The paths refine under a penalty of PRIOR / n on squared weights of standardised rows: for
+# a log-loss of n rows, the negative logarithm of a normal prior of unit variance.
+PRIOR = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,16 @@ class _Problem:
     def reference(self) -> float:
         """The loss of the best constant, which losses are divided by."""
         return self.loss.constant_loss(self.train.target, self.train.weight)
+
+    def refine(self, network: SparseMLP) -> SparseMLP:
+        """Refit a network's numbers on all rows."""
+        return refine(network, self.rows, self.loss, l2=PRIOR / len(self.rows.X))
+
+    def prune(self, network: SparseMLP) -> list[PathPoint]:
+        """Run the pruning path of a network."""
+        l2 = PRIOR / len(self.train.X)
+        path = prune_path(network, self.train, self.validation, self.loss, l2=l2)
+        return path[1:]  # the first is as it was given
 
     @property
     def is_constant(self) -> bool:
@@ -183,11 +195,8 @@ def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
 
 
 def _prune(networks: list[SparseMLP], problem: _Problem, n_jobs: int | None) -> list[PathPoint]:
-    paths = Parallel(n_jobs=n_jobs)(
-        delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=L2)
-        for network in networks
-    )
-    return [point for path in paths for point in path[1:]]  # the first is as it was given
+    paths = Parallel(n_jobs=n_jobs)(delayed(problem.prune)(network) for network in networks)
+    return [point for path in paths for point in path]
 
 
 def _finish(
@@ -221,7 +230,7 @@ def _finish(
 def _refit(point: PathPoint, problem: _Problem) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows."""
     if point.network.weights[0].any():
-        network = refine(point.network, problem.rows, problem.loss, l2=L2)
+        network = problem.refine(point.network)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.

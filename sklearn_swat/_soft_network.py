@@ -100,7 +100,7 @@ class SoftNetwork(Layers):
     gates: Tensor
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Compute the raw outputs of every candidate: the one forward pass.
+        """Compute the raw outputs of every candidate.
 
         Parameters
         ----------
@@ -109,6 +109,23 @@ class SoftNetwork(Layers):
         Returns
         -------
         Tensor of shape (C, N, k)
+        """
+        return self.read_out(self.last_hidden(X))
+
+    def read_out(self, hidden: Tensor) -> Tensor:
+        """Compute raw outputs (C, N, k) from the last hidden layer's (C, N, H)."""
+        return torch.baddbmm(self.b_out[:, None], hidden, self.w_out)
+
+    def last_hidden(self, X: Tensor) -> Tensor:
+        """Compute what each candidate's last hidden layer puts out: the one forward pass.
+
+        Parameters
+        ----------
+        X : Tensor of shape (N, d), or (C, N, d) with rows of their own
+
+        Returns
+        -------
+        Tensor of shape (C, N, H)
         """
         hidden = torch.matmul(X, self.w_in) + self.b_hidden[:, 0, None]  # (C, N, H)
         finished, first = [], 0
@@ -121,8 +138,7 @@ class SoftNetwork(Layers):
             n_done = sum(depth == layer + 1 for depth in self.depths[first:])
             finished.append(hidden[:n_done])
             hidden, first = hidden[n_done:], first + n_done
-        last = finished[0] if len(finished) == 1 else torch.cat(finished)
-        return torch.baddbmm(self.b_out[:, None], last, self.w_out)
+        return finished[0] if len(finished) == 1 else torch.cat(finished)
 
     def _activate(self, z: Tensor, layer: int, first: int) -> Tensor:
         shares = self.mixture[first:, layer] * self.gates[first:, layer, :, None]  # (C, H, A)

@@ -1,8 +1,14 @@
-"""The three pretraining losses, each of one batch that it draws itself.
+"""The pretraining losses, each of one batch that it draws itself.
 
 1. Reconstruction: networks through encoder and decoders, min-loss (arXiv 2410.08339).
 2. Start: the data-set encoder's network, on fresh rows of the function.
-3. Descent: the same after a few latent gradient steps on the context.
+3. Read-out: the same hidden layers with the ridge regression on the context as their
+   output layer. It tells every neuron what it would add to the others, where the
+   start's own loss lets them all become the same linear function.
+4. Descent: the start after a few latent gradient steps on the context.
+
+Training widens as it goes: from soft networks on small regressions to hard ones
+on all tasks. Begun with everything, it stays at linear functions.
 """
 
 from __future__ import annotations
@@ -22,6 +28,9 @@ from ._sampler import Rows, Sampler
 N_FEATURES = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 N_SLOTS = (4, 6, 8, 12, 16, 24)
 N_OUTPUTS = (1, 2, 3, 4)
+SLOT_WEIGHTS = (1, 1, 2, 2, 3, 1)  # chances of the numbers above
+MORE_OUTPUTS = (0.15, 0.3, 0.15)  # chances of 2 and more outputs beside 1 for a single one
+RIDGE = 0.01  # penalty of the read-out, beside hidden variances of the order of 1
 ALL_DEPTHS = tuple(range(1, MAX_DEPTH + 1))
 
 
@@ -49,8 +58,13 @@ class SamplingConfig:
         Share of the data-set batches that take these steps.
     depths_per_batch : int, default=2
         Decoders that a data-set batch goes through.
-    hard_after : int, default=2500
-        Batches over which the networks sharpen; from then on half are hard.
+    wide_after : int, default=5000
+        Batches over which the tasks widen: to more features, outputs and rows, and
+        to classes.
+    hard_after : int, default=20000
+        Batches over which the networks sharpen.
+    hard_share : float, default=0.3
+        Share of the batches from then on whose networks are hard.
     """
 
     batch_size: int = 40
@@ -63,7 +77,9 @@ class SamplingConfig:
     latent_steps: int = 2
     descent_share: float = 0.5
     depths_per_batch: int = 2
-    hard_after: int = 2500
+    wide_after: int = 5000
+    hard_after: int = 20000
+    hard_share: float = 0.3
 
 
 class PretrainingLosses(nn.Module):
@@ -100,7 +116,7 @@ class PretrainingLosses(nn.Module):
         Returns
         -------
         dict of scalar Tensor
-            "reconstruction", or "start" and perhaps "descended".
+            "reconstruction", or "start", "readout" and perhaps "descended".
         """
         if self.training:
             seed = 2 * (int(self.n_batches) + 2**30 * self.seed)
@@ -130,17 +146,19 @@ class PretrainingLosses(nn.Module):
         if not self.training:
             return 1.0
         ripe = min(1.0, int(self.n_batches) / self.config.hard_after)
-        is_hard = ripe == 1 and float(sampler.uniform()) < 0.5
+        is_hard = ripe == 1 and float(sampler.uniform()) < self.config.hard_share
         return 1.0 if is_hard else ripe * float(sampler.uniform())
 
     def _draw_rows(self, sampler: Sampler) -> tuple[Rows, int]:
         config = self.config
-        d, n_slots = sampler.choose(N_FEATURES), sampler.choose(N_SLOTS, (1, 1, 2, 2, 3, 1))
+        wide = min(1.0, int(self.n_batches) / config.wide_after) if self.training else 1.0
+        n_sizes = 5 + round(wide * (len(N_FEATURES) - 5))
+        d, n_slots = sampler.choose(N_FEATURES[:n_sizes]), sampler.choose(N_SLOTS, SLOT_WEIGHTS)
         low, high = math.log(config.smallest_context), math.log(config.largest_context)
-        n_context = int(math.exp(sampler.uniform(low=low, high=high)))
+        n_context = int(math.exp(sampler.uniform(low=low, high=high - (1 - wide))))
         B = max(4, min(config.batch_size, config.rows_per_batch // n_context))
-        k = sampler.choose(N_OUTPUTS, (5, 1, 2, 1))
-        is_classes = float(sampler.uniform()) < config.classification_share
+        k = sampler.choose(N_OUTPUTS, (1.0, *(wide * weight for weight in MORE_OUTPUTS)))
+        is_classes = float(sampler.uniform()) < wide * config.classification_share
         draw = sampler.classification if is_classes else sampler.regression
         return draw(B, n_context, config.fresh_rows, d, k), n_slots
 
@@ -200,8 +218,9 @@ class PretrainingLosses(nn.Module):
     ) -> dict[str, Tensor]:
         """Encode data sets, decode networks, and return their normalised loss on fresh rows.
 
-        "start" is that of the encoder's networks; "descended", if there are steps,
-        that after the steps. Gradients flow through the steps' ends and not through
+        "start" is that of the encoder's networks; "readout" that of their last hidden
+        layer under a ridge regression; "descended", if there are steps, that of the
+        start after the steps. Gradients flow through the steps' ends and not through
         the steps' own gradients (first order).
         """
         B, d, k, n = len(rows.X), rows.X.shape[2], rows.y.shape[2], rows.n_context
@@ -212,26 +231,61 @@ class PretrainingLosses(nn.Module):
         latent = encoder(rows.X[:, :n], rows.y[:, :n], weight, seeds)
         latent = latent.expand(len(depths), *latent.shape)
 
-        def loss(latent: Tensor, part: slice) -> Tensor:
-            X, target = (t[:, part].repeat(len(depths), 1, 1) for t in (rows.X, rows.target))
-            scale, shift = (t.repeat(len(depths), 1) for t in (rows.scale, rows.shift))
-            scores = self.autoencoder.decode(latent, d, k, depths)
-            raw = sharpen(scores.rescale_outputs(scale, shift), sharpness)(X)
-            even = torch.full(target.shape[:2], 1 / target.shape[1], device=target.device)
-            constant = data_loss(rows.loss, shift[:, None].expand_as(target), target, even)
-            return data_loss(rows.loss, raw, target, even) / constant.clamp(min=0.05)
-
+        X, target, y = (t.repeat(len(depths), 1, 1) for t in (rows.X, rows.target, rows.y))
+        scale, shift = (t.repeat(len(depths), 1) for t in (rows.scale, rows.shift))
         fresh, context = slice(n, None), slice(0, n)
-        losses = {"start": saturate(loss(latent, fresh)).mean()}
+
+        def decode(latent: Tensor) -> SoftNetwork:
+            scores = self.autoencoder.decode(latent, d, k, depths)
+            return sharpen(scores.rescale_outputs(scale, shift), sharpness)
+
+        def loss(raw: Tensor, part: slice) -> Tensor:
+            even = torch.full(target[:, part].shape[:2], 1.0, device=target.device)
+            even = even / even.shape[1]
+            constant = shift[:, None].expand_as(target[:, part])
+            reference = data_loss(rows.loss, constant, target[:, part], even)
+            return data_loss(rows.loss, raw, target[:, part], even) / reference.clamp(min=0.05)
+
+        network = decode(latent)
+        hidden = network.last_hidden(X)
+        error = (ridge_read_out(hidden, y[:, context]) - y)[:, fresh].square().mean((1, 2))
+        losses = {
+            "start": saturate(loss(network.read_out(hidden[:, fresh]), fresh)).mean(),
+            "readout": saturate(error).mean(),
+        }
         for _ in range(n_steps):
             with torch.enable_grad():
                 at = latent.detach().requires_grad_()
-                (gradient,) = torch.autograd.grad(loss(at, context).sum(), at)
+                descending = loss(decode(at)(X[:, context]), context).sum()
+                (gradient,) = torch.autograd.grad(descending, at)
             size = gradient.square().mean((2, 3), keepdim=True).sqrt() + 1e-8
             latent = latent - 0.1 * F.softplus(self.step_size) * gradient / size
         if n_steps:
-            losses["descended"] = saturate(loss(latent, fresh)).mean()
+            raw = decode(latent)(X[:, fresh])
+            losses["descended"] = saturate(loss(raw, fresh)).mean()
         return losses
+
+
+def ridge_read_out(hidden: Tensor, y: Tensor) -> Tensor:
+    """Predict by the ridge regression of the first rows' targets on the hidden layer.
+
+    Parameters
+    ----------
+    hidden : Tensor of shape (C, N, H)
+    y : Tensor of shape (C, n, k)
+        Targets of the first n <= N rows, standardised.
+
+    Returns
+    -------
+    Tensor of shape (C, N, k)
+    """
+    n, H = y.shape[1], hidden.shape[2]
+    hidden_mean, y_mean = hidden[:, :n].mean(1, keepdim=True), y.mean(1, keepdim=True)
+    centred = hidden - hidden_mean
+    seen = centred[:, :n]
+    penalty = RIDGE * torch.eye(H, device=y.device)
+    weights = torch.linalg.solve(seen.mT @ seen / n + penalty, seen.mT @ (y - y_mean) / n)
+    return centred @ weights + y_mean
 
 
 def saturate(loss: Tensor) -> Tensor:
@@ -240,5 +294,5 @@ def saturate(loss: Tensor) -> Tensor:
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
-    """Weigh the losses of a batch: 1 for reconstruction, and the mean of start and descended."""
+    """Average the losses of a batch: each kind of batch weighs the same."""
     return torch.stack(list(losses.values())).mean()

@@ -24,7 +24,14 @@ from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
 from ._network import SparseMLP
 from ._objective import data_loss, hard_size, soft_size
 from ._preprocessing import class_scores
-from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen, soften
+from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen
+from ._start_points import (
+    latent_around_network,
+    latent_from_data,
+    normal,
+    random_scores,
+    write_network,
+)
 
 if TYPE_CHECKING:
     from ._refinement import Rows
@@ -32,10 +39,8 @@ if TYPE_CHECKING:
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
-ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
-INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
 
 
 @dataclass(frozen=True)
@@ -229,21 +234,22 @@ class _Run:
     # ------------------------------------------------------------------ start points
     def _start(self) -> dict[str, Tensor]:
         """Return the free tensors, one line per candidate."""
-        settings, C = self.settings, len(self.alive)
-        threshold = torch.zeros(C, device=settings.device)
+        settings = self.settings
         if settings.space == "latent":
-            free = {"latent": self._start_latent(), "threshold": threshold}
-        elif settings.start == "random":
-            free = {**self._random_scores(), "threshold": threshold}
-        elif isinstance(settings.start, SparseMLP):
-            free = {**self._scores_of(settings.start), "threshold": threshold}
-        else:
+            free = {"latent": self._start_latent()}
+        elif settings.start == "data":
             with torch.no_grad():
                 scores = self._decode(self._start_latent(), self.depths)
-            free = {
-                **scores.rescale_outputs(self.scale, self.shift).tensors(),
-                "threshold": threshold,
-            }
+            free = scores.rescale_outputs(self.scale, self.shift).tensors()
+        else:
+            free = random_scores(
+                self.depths, settings.n_slots, self.scale, self.shift, self.d, self.generator
+            )
+            if isinstance(settings.start, SparseMLP):
+                for i, candidate in enumerate(self.alive):
+                    if (candidate.depth, candidate.restart) == (settings.start.depth, 0):
+                        write_network(free, i, settings.start)
+        free["threshold"] = torch.zeros(len(self.alive), device=settings.device)
         return {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
 
     @property
@@ -254,77 +260,20 @@ class _Run:
     def _start_latent(self) -> Tensor:
         """Return (C, d + H + k, c) latent points; a restart's are the same at every depth."""
         settings, n_depths = self.settings, len(self.settings.depths)
-        H, R = settings.n_slots, settings.n_restarts
+        size = (settings.n_restarts, settings.n_slots)
         assert self.autoencoder is not None
-        c = self.autoencoder.config.latent_width
-        if isinstance(settings.start, SparseMLP):
-            latent = self._encode_network(settings.start).expand(R, -1, -1)
-            noise = self._normal(R, *latent.shape[1:])
-            noise[0] = 0  # the first restart is the network itself, the others surround it
-            return (latent + 0.1 * noise).repeat(n_depths, 1, 1)
         if settings.start == "random":
-            return self._normal(n_depths * R, self.d + H + self.k, c)
-        encoder = self.autoencoder.dataset_encoder
-        n = len(self.train.X)
-        chosen = torch.arange(n)
-        if n > ENCODED_ROWS:
-            chosen = torch.randperm(n, generator=self.generator)[:ENCODED_ROWS].sort().values
-        rows = replace(self.train, target=self.encoded_target).take(chosen.to(settings.device))
-        seeds = encoder.draw_seeds(R, H, self.generator)
-        with torch.no_grad():
-            X = rows.X.clamp(-INPUT_BOUND, INPUT_BOUND)
-            parts = (X, rows.target.clamp(-2 * INPUT_BOUND, 2 * INPUT_BOUND), rows.weight)
-            latent = encoder(*(part.expand(R, *part.shape) for part in parts), seeds)
+            n_tokens, c = self.d + settings.n_slots + self.k, self.autoencoder.config.latent_width
+            shape = (len(self.alive), n_tokens, c)
+            return normal(shape, self.generator, settings.device)
+        if isinstance(settings.start, SparseMLP):
+            latent = latent_around_network(
+                self.autoencoder, settings.start, self.scale, self.shift, *size, self.generator
+            )
+        else:
+            rows = (self.train.X, self.encoded_target, self.train.weight)
+            latent = latent_from_data(self.autoencoder, *rows, *size, self.generator)
         return latent.repeat(n_depths, 1, 1)
-
-    def _encode_network(self, network: SparseMLP) -> Tensor:
-        """Return (1, T, c): a network in the latent space, its raw outputs standardised."""
-        assert self.autoencoder is not None
-        soft = soften([network], self.settings.n_slots)
-        moved: dict[str, Any] = {n: t.to(self.settings.device) for n, t in soft.tensors().items()}
-        soft = replace(soft, **moved)
-        soft = replace(
-            soft, w_out=soft.w_out / self.scale, b_out=(soft.b_out - self.shift) / self.scale
-        )
-        with torch.no_grad():
-            return self.autoencoder.encode(soft)
-
-    def _scores_of(self, network: SparseMLP) -> dict[str, Tensor]:
-        """Lay a network out as scores: it is the start at its own depth.
-
-        Other depths, and other restarts, start at random.
-        """
-        free = self._random_scores()
-        soft = soften([network], self.settings.n_slots)
-        same = [i for i, c in enumerate(self.alive) if (c.depth, c.restart) == (network.depth, 0)]
-        for i in same:
-            L = network.depth
-            free["w_in"][i], free["w_out"][i] = soft.w_in[0], soft.w_out[0]
-            free["w_hidden"][i, : L - 1] = soft.w_hidden[0]
-            free["b_hidden"][i, :L], free["b_out"][i] = soft.b_hidden[0], soft.b_out[0]
-            free["activation_scores"][i, :L] = 2 * soft.mixture[0] - 1
-            free["gate_scores"][i, :L] = 2 * soft.gates[0] - 1
-        return free
-
-    def _random_scores(self) -> dict[str, Tensor]:
-        """Draw networks of Glorot's scale with a random activation per neuron."""
-        C, H, L = len(self.alive), self.settings.n_slots, max(self.depths)
-        A = len(ACTIVATION_NAMES)
-        free = {
-            "w_in": self._normal(C, self.d, H) * (2 / (self.d + H)) ** 0.5,
-            "w_hidden": self._normal(C, L - 1, H, H) * (1 / H) ** 0.5,
-            "w_out": self._normal(C, H, self.k) * (2 / (self.k + H)) ** 0.5,
-            "b_hidden": 0.1 * self._normal(C, L, H),
-            "b_out": torch.zeros(C, self.k, device=self.settings.device) + self.shift,
-            "activation_scores": 0.5 * self._normal(C, L, H, A),
-            "gate_scores": torch.ones(C, L, H, device=self.settings.device),
-        }
-        free["w_out"] = free["w_out"] * self.scale
-        return free
-
-    def _normal(self, *shape: int) -> Tensor:
-        drawn = torch.randn(*shape, generator=self.generator, dtype=torch.float32)
-        return drawn.to(self.settings.device)
 
     # ----------------------------------------------------------------------- decoding
     def _choose_decoders(self) -> None:

@@ -488,7 +488,7 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
             ensure_min_samples=2,
         )  # fmt: skip
         y = np.asarray(y, dtype=np.float64)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self._is_flat = y.ndim == 1
         return self._fit_rows(X, y.reshape(len(y), -1), weight, "squared_error")
 
@@ -694,17 +694,23 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if self.class_weight is not None:
             weight = weight * compute_sample_weight(self.class_weight, y)
+            if not weight.any() or weight.min() < 0:
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} gives rows weights from {weight.min():g} "
+                    f"to {weight.max():g}; pass positive numbers, or 'balanced'"
+                )
         counts = weight > 0
         self._is_multilabel = y.ndim == 2
         binarizer = LabelBinarizer().fit(y[counts])
         self.classes_ = binarizer.classes_
         if len(self.classes_) < 2 and not self._is_multilabel:
+            (only,) = self.classes_.tolist()
             raise ValueError(
-                f"y has one class only ({self.classes_[0]!r}) among the rows of positive weight, "
-                "but a classifier needs at least 2 classes; add rows of another class"
+                f"y has one class only ({only!r}) among the rows of positive weight, but a "
+                "classifier needs at least 2 classes; add rows of another class"
             )
         target = np.zeros((len(y), 1 if len(self.classes_) == 2 else len(self.classes_)))
         target = target if not self._is_multilabel else np.zeros(y.shape)

@@ -93,7 +93,8 @@ class Scaling:
     Attributes
     ----------
     features : int ndarray of shape (d_varying,)
-        The columns that vary; the others never reach a network.
+        The columns that vary; the others never reach a network. The first one, as
+        zeros, where none varies.
     n_features : int
     x_mean, x_deviation : ndarray of shape (d_varying,)
     y_mean, y_deviation : ndarray of shape (k,)
@@ -112,6 +113,8 @@ class Scaling:
         """Measure the scaling of canonical rows."""
         mean, deviation = moments(X, weight)
         features = np.flatnonzero(deviation > 0)
+        if not features.size:  # a network has to have an input, if one without a weight
+            features, deviation = np.array([0]), np.ones_like(deviation)
         if is_regression:
             y_mean, y_deviation = moments(target, weight)
             y_deviation = np.where(y_deviation > 0, y_deviation, 1.0)

@@ -100,7 +100,7 @@ class _Problem:
     @property
     def is_constant(self) -> bool:
         """Whether no network can be better than a constant."""
-        return self.rows.X.shape[1] == 0 or not self.reference > 0
+        return not self.rows.X.any() or not self.reference > 0
 
     def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""
@@ -157,7 +157,8 @@ def search(
     problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     if problem.is_constant:
-        return _finish(problem, [problem.point(problem.constant())], [], settings.alpha, None)
+        constant = problem.point(problem.constant())
+        return _finish(problem, [constant], settings.alpha, None, refits=True)
     from ._descent import descend  # here, so that predicting needs no torch
 
     start = settings.start
@@ -174,49 +175,64 @@ def search(
         seed,
         report,
     )
-    points = [problem.point(network) for network in _networks(descent.candidates)]
-    points.append(problem.point(problem.constant()))
+    networks = _networks(descent.candidates)
+    beginnings = networks[:N_PATHS]
     if isinstance(settings.start, SparseMLP):
-        points.append(problem.point(settings.start))
-    refined: list[PathPoint] = []
+        networks.append(settings.start)
+        beginnings.append(settings.start)
+    constant = problem.point(problem.constant())
+    points: list[PathPoint] = []
     if refines and not descent.was_interrupted:
-        beginnings = _networks(descent.candidates[:N_PATHS])
-        if isinstance(settings.start, SparseMLP):
-            beginnings.append(settings.start)
-        try:
-            refined = _prune(beginnings, problem, n_jobs)
-        except KeyboardInterrupt:
-            descent.was_interrupted = True
-    return _finish(problem, points, refined, settings.alpha, descent)
+        points, descent.was_interrupted = _prune(beginnings, problem, n_jobs)
+    # What descent found was judged at its luckiest step, and pruning starts at all of it:
+    # it is an answer only where no pruning path is.
+    if not points or descent.was_interrupted:
+        points += [problem.point(network) for network in networks]
+        refines = False
+    return _finish(problem, [constant, *points], settings.alpha, descent, refits=refines)
 
 
 def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
     return [candidate.network for candidate in candidates if candidate.network is not None]
 
 
-def _prune(networks: list[SparseMLP], problem: _Problem, n_jobs: int | None) -> list[PathPoint]:
-    paths = Parallel(n_jobs=n_jobs)(delayed(problem.prune)(network) for network in networks)
-    return [point for path in paths for point in path]
+def _prune(
+    networks: list[SparseMLP], problem: _Problem, n_jobs: int | None
+) -> tuple[list[PathPoint], bool]:
+    """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
+    points: list[PathPoint] = []
+    paths = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(problem.prune)(network) for network in networks
+    )
+    try:
+        for path in paths:
+            points += path
+    except KeyboardInterrupt:
+        return points, True
+    return points, False
 
 
 def _finish(
     problem: _Problem,
-    decoded: list[PathPoint],
-    refined: list[PathPoint],
+    points: list[PathPoint],
     alpha: float,
     descent: Descent | None,
+    *,
+    refits: bool,
 ) -> SearchResult:
-    """Keep the front, choose, refit the refined on all rows, and go back to raw rows.
+    """Keep the front, choose, refit on all rows, and go back to raw rows.
 
-    Decoded networks stay as they are: a refit would make other networks of them
+    Decoded networks are not to be refitted: that would make other networks of them
     than those that were judged.
     """
-    front = pareto_front([*decoded, *refined])
+    front = pareto_front(points)
     chosen = front.index(choose(front, alpha))
     was_interrupted = descent is not None and descent.was_interrupted
-    if not was_interrupted:
-        is_refined = {id(point) for point in refined}
-        front = tuple(_refit(p, problem) if id(p) in is_refined else p for p in front)
+    if refits:
+        try:
+            front = tuple(_refit(point, problem) for point in front)
+        except KeyboardInterrupt:
+            was_interrupted = True
     front = tuple(replace(p, network=problem.scaling.fold(p.network)) for p in front)
     return SearchResult(
         path=front,

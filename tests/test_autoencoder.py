@@ -102,16 +102,3 @@ def test_a_checkpoint_comes_back_as_it_was_and_damage_is_named(autoencoder, tmp_
         load_checkpoint(damaged)
     with pytest.raises(CheckpointError, match="bundled checkpoint"):
         load_checkpoint(tmp_path / "missing.safetensors")
-
-
-def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
-    from sklearn_swat.pretrain import _training
-
-    monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 2)
-    monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 2)
-    path = tmp_path / "young.safetensors"
-    first = _training.pretrain(path, minutes=1e-6, batch_size=4, verbose=False)
-    assert np.isfinite(first[-1]["valid_loss"])
-    load_checkpoint(path)
-    again = _training.pretrain(path, minutes=1e-6, batch_size=4, verbose=False, resume=True)
-    assert len(again) == len(first) + 1

@@ -55,28 +55,6 @@ def test_select_gives_a_copy_within_the_budget(diabetes):
         model.select(max_nnz=0)
 
 
-def test_a_constant_target_gives_one_bias():
-    model = SWATRegressor().fit([[1.0], [2.0], [4.0]], [3.0, 3.0, 3.0])
-    assert model.nnz_ == 1
-    assert model.predict([[9.0]]) == 3.0
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"depth": 0}, "depth"),
-        ({"depth": [1, 7]}, "1..4"),
-        ({"alpha": -1}, "alpha"),
-        ({"activations": ["relu"]}, "relu"),
-        ({"checkpoint": "nowhere.safetensors"}, "nowhere"),
-        ({"device": "nonsense"}, "nonsense"),
-    ],
-)
-def test_a_bad_parameter_is_named(diabetes, parameters, message):
-    with pytest.raises(ValueError, match=message):
-        SWATRegressor(**parameters).fit(*diabetes)
-
-
 def test_multilabel_probabilities_and_classes():
     X, Y = make_multilabel_classification(n_samples=80, n_classes=3, random_state=0)
     model = SWATClassifier(**QUICK).fit(X, Y)

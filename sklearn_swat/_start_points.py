@@ -1,0 +1,161 @@
+"""Where descent starts: at networks that the data suggest, at a given one, or at random.
+
+Latent starts are points (R, T, c) of the autoencoder's space, one per restart, the
+same for every depth; starts on the weights are scores, one line per candidate.
+Everything random is drawn on the CPU, so that a seed means the same on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ._activations import ACTIVATION_NAMES
+from ._autoencoder import MultiScaleAutoencoder
+from ._network import SparseMLP
+from ._soft_network import soften
+
+ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
+INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
+TARGET_BOUND = 12.0
+NOISE_AROUND_A_NETWORK = 0.1  # between the restarts around a given network, of tokens of size 1
+
+
+def normal(shape: Sequence[int], generator: Generator, device: torch.device) -> Tensor:
+    """Draw standard normal numbers."""
+    return torch.randn(*shape, generator=generator, dtype=torch.float32).to(device)
+
+
+def latent_from_data(
+    autoencoder: MultiScaleAutoencoder,
+    X: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    n_restarts: int,
+    n_slots: int,
+    generator: Generator,
+) -> Tensor:
+    """Let the data-set encoder read the rows, once per restart with other seeds of slots.
+
+    Parameters
+    ----------
+    autoencoder : MultiScaleAutoencoder
+    X : Tensor of shape (N, d), standardised
+    y : Tensor of shape (N, k), standardised
+    weight : Tensor of shape (N,)
+    n_restarts, n_slots : int
+    generator : torch.Generator
+        Of the seeds, and of the rows where there are more than `ENCODED_ROWS`.
+
+    Returns
+    -------
+    Tensor of shape (n_restarts, d + n_slots + k, c)
+    """
+    if len(X) > ENCODED_ROWS:
+        chosen = torch.randperm(len(X), generator=generator)[:ENCODED_ROWS].sort().values
+        X, y, weight = (part[chosen.to(X.device)] for part in (X, y, weight))
+    seeds = autoencoder.dataset_encoder.draw_seeds(n_restarts, n_slots, generator)
+    rows = (
+        X.clamp(-INPUT_BOUND, INPUT_BOUND),
+        y.clamp(-TARGET_BOUND, TARGET_BOUND),
+        weight / weight.sum(),
+    )
+    with torch.no_grad():
+        expanded = (part.expand(n_restarts, *part.shape) for part in rows)
+        latent: Tensor = autoencoder.dataset_encoder(*expanded, seeds)
+    return latent
+
+
+def latent_around_network(
+    autoencoder: MultiScaleAutoencoder,
+    network: SparseMLP,
+    scale: Tensor,
+    shift: Tensor,
+    n_restarts: int,
+    n_slots: int,
+    generator: Generator,
+) -> Tensor:
+    """Encode a network; the first restart is the network itself, the others surround it.
+
+    Parameters
+    ----------
+    autoencoder : MultiScaleAutoencoder
+    network : SparseMLP
+        On standardised rows.
+    scale, shift : Tensor of shape (k,)
+        What a decoded network's outputs are multiplied by and shifted to.
+    n_restarts, n_slots : int
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor of shape (n_restarts, d + n_slots + k, c)
+    """
+    soft = soften([network], n_slots)
+    moved: dict[str, Any] = {name: part.to(scale.device) for name, part in soft.tensors().items()}
+    soft = replace(soft, **moved)
+    soft = replace(soft, w_out=soft.w_out / scale, b_out=(soft.b_out - shift) / scale)
+    with torch.no_grad():
+        latent = autoencoder.encode(soft)
+    noise = normal((n_restarts, *latent.shape[1:]), generator, scale.device)
+    noise[0] = 0
+    return latent + NOISE_AROUND_A_NETWORK * noise
+
+
+def random_scores(
+    depths: Sequence[int], n_slots: int, scale: Tensor, shift: Tensor, d: int, generator: Generator
+) -> dict[str, Tensor]:
+    """Draw networks of Glorot's scale with a random activation per neuron.
+
+    Parameters
+    ----------
+    depths : sequence of int of length C
+    n_slots : int
+    scale, shift : Tensor of shape (k,)
+        What the networks' outputs are multiplied by and shifted to.
+    d : int
+    generator : torch.Generator
+
+    Returns
+    -------
+    dict of Tensor
+        The tensors of `NetworkScores`.
+    """
+    C, H, L, k, A = len(depths), n_slots, max(depths), len(shift), len(ACTIVATION_NAMES)
+
+    def draw(*shape: int) -> Tensor:
+        return normal(shape, generator, shift.device)
+
+    return {
+        "w_in": draw(C, d, H) * (2 / (d + H)) ** 0.5,
+        "w_hidden": draw(C, L - 1, H, H) * (1 / H) ** 0.5,
+        "w_out": draw(C, H, k) * (2 / (k + H)) ** 0.5 * scale,
+        "b_hidden": 0.1 * draw(C, L, H),
+        "b_out": shift.expand(C, k).clone(),
+        "activation_scores": 0.5 * draw(C, L, H, A),
+        "gate_scores": torch.ones(C, L, H, device=shift.device),
+    }
+
+
+def write_network(scores: dict[str, Tensor], line: int, network: SparseMLP) -> None:
+    """Write a network over one line of scores, its neurons and activations all but certain.
+
+    Parameters
+    ----------
+    scores : dict of Tensor
+        As `random_scores` returns them; changed in place.
+    line : int
+    network : SparseMLP
+        Of a depth that the scores have room for.
+    """
+    n_slots, L = scores["w_in"].shape[2], network.depth
+    soft = soften([network], n_slots)
+    scores["w_in"][line], scores["w_out"][line] = soft.w_in[0], soft.w_out[0]
+    scores["w_hidden"][line, : L - 1] = soft.w_hidden[0]
+    scores["b_hidden"][line, :L], scores["b_out"][line] = soft.b_hidden[0], soft.b_out[0]
+    scores["activation_scores"][line, :L] = 2 * soft.mixture[0] - 1
+    scores["gate_scores"][line, :L] = 2 * soft.gates[0] - 1

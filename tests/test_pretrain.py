@@ -1,0 +1,123 @@
+"""Pretraining: what it draws, what it loses, and that it can be taken up again."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._checkpoint import load_checkpoint, read_header
+from sklearn_swat.pretrain import _training
+from sklearn_swat.pretrain._losses import (
+    RIDGE,
+    PretrainingLosses,
+    SamplingConfig,
+    ridge_read_out,
+    saturate,
+)
+from sklearn_swat.pretrain._sampler import Sampler
+
+TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
+
+
+def sampler(seed=0):
+    return Sampler(torch.Generator().manual_seed(seed))
+
+
+def tiny_losses(**config):
+    return PretrainingLosses(MultiScaleAutoencoder(TINY), SamplingConfig(batch_size=8, **config))
+
+
+@pytest.mark.parametrize("draw", ["regression", "classification"])
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (5, 3)])
+def test_context_rows_are_standardised(draw, d, k):
+    rows = getattr(sampler(), draw)(6, 200, 50, d, k)
+    assert rows.X.shape == (6, 250, d)
+    assert rows.target.shape == (6, 250, k)
+    mean, deviation = rows.y[:, :200].mean(1), rows.y[:, :200].std(1, correction=0)
+    torch.testing.assert_close(mean, torch.zeros(6, k), rtol=0, atol=1e-4)
+    assert (deviation < 1.01).all()
+    assert torch.isfinite(rows.X).all()
+
+
+def test_classes_are_one_hot():
+    rows = sampler().classification(4, 60, 20, 3, 4)
+    torch.testing.assert_close(rows.target.sum(-1), torch.ones(4, 80))
+
+
+def test_random_networks_have_pure_activations_and_no_neuron_without_a_source():
+    networks = sampler().networks(10, (1, 2, 3, 4), 6, 5, 2)
+    assert set(networks.mixture.unique().tolist()) == {0.0, 1.0}
+    exists = networks.gates[:, 0] > 0
+    assert (networks.w_in != 0).any(1)[exists].all()
+    assert not networks.w_in.transpose(1, 2)[~exists].any()
+
+
+def test_the_ridge_read_out_is_a_ridge_regression_on_the_context():
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(2, 40, 5, generator=generator, dtype=torch.float64)
+    y = torch.randn(2, 30, 3, generator=generator, dtype=torch.float64)
+    read = ridge_read_out(hidden, y).numpy()
+    for h, target, out in zip(hidden.numpy(), y.numpy(), read, strict=True):
+        expected = Ridge(alpha=30 * RIDGE).fit(h[:30], target).predict(h)
+        np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_saturation_keeps_order_and_slope_at_the_seam():
+    loss = torch.tensor([0.5, 1.999, 2.001, 50.0], requires_grad=True)
+    saturated = saturate(loss)
+    (slope,) = torch.autograd.grad(saturated.sum(), loss)
+    assert (saturated.diff() > 0).all()
+    torch.testing.assert_close(slope[:3], torch.ones(3), rtol=1e-2, atol=0)
+    assert 0 < slope[3] < 0.1
+
+
+def test_a_batch_has_the_losses_of_its_kind_and_is_the_same_again():
+    first, again = (
+        tiny_losses(reconstruction_share=0.0, descent_share=1.0).train() for _ in range(2)
+    )
+    again.load_state_dict(first.state_dict())
+    one, other = first(torch.tensor([0])), again(torch.tensor([0]))
+    assert set(one) == {"start", "readout", "descended"}
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    reconstruction = tiny_losses(reconstruction_share=1.0)(torch.tensor([0]))
+    assert set(reconstruction) == {"reconstruction"}
+
+
+def test_every_parameter_learns_from_some_batch():
+    losses = tiny_losses(descent_share=1.0, wide_after=1)
+    for _ in range(12):
+        sum(losses(torch.tensor([0])).values()).backward()
+    idle = [name for name, p in losses.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not idle
+
+
+def test_training_begins_small_and_soft_and_evaluates_wide_and_hard():
+    losses = tiny_losses(wide_after=1000, hard_after=1000)
+    young = [losses._draw_rows(sampler(seed))[0] for seed in range(12)]
+    assert max(rows.X.shape[2] for rows in young) <= 6
+    assert {rows.loss for rows in young} == {"squared_error"}
+    assert losses._draw_sharpness(sampler()) == 0
+    losses.eval()
+    grown = [losses._draw_rows(sampler(seed))[0] for seed in range(12)]
+    assert max(rows.X.shape[2] for rows in grown) > 6
+    assert len({rows.loss for rows in grown}) > 1
+    assert losses._draw_sharpness(sampler()) == 1
+
+
+def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 2)
+    monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 2)
+    path = tmp_path / "young.safetensors"
+    options = {"minutes": 1e-6, "batch_size": 4, "config": TINY, "verbose": False}
+    first = _training.pretrain(path, **options)
+    assert np.isfinite(first[-1]["valid_loss"])
+    load_checkpoint(path)
+    assert read_header(path)[1]["n_batches"] == 2
+    again = _training.pretrain(path, resume=True, **options)
+    assert len(again) == len(first) + 1
+
+
+def test_resuming_without_progress_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="start without --resume"):
+        _training.pretrain(tmp_path / "none.safetensors", minutes=1, resume=True, verbose=False)

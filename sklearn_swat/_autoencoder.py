@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ._activations import ACTIVATION_NAMES
 from ._soft_network import NetworkScores, SoftNetwork
@@ -68,9 +68,14 @@ class GroupedLinear(nn.Module):
 
     def __init__(self, n_groups: int, n_in: int, n_out: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(n_in)
-        self.weight = nn.Parameter(torch.empty(n_groups, n_in, n_out).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_groups, 1, n_out).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(n_groups, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_groups, 1, n_out))
+
+    def draw_parameters(self, generator: Generator) -> None:
+        """Draw from the uniform distribution of the variance 1 / (3 n_in)."""
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        for parameter in (self.weight, self.bias):
+            parameter.uniform_(-bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.reshape(x.shape[0], -1, x.shape[-1])
@@ -126,7 +131,7 @@ class Decoder(nn.Module):
         w, r = config.model_width, config.rank
         self.rank = r
         self.enter = GroupedLinear(n_groups, config.latent_width, w)
-        self.kind = nn.Parameter(0.02 * torch.randn(n_groups, 3, w))
+        self.kind = nn.Parameter(torch.empty(n_groups, 3, w))
         self.blocks = nn.ModuleList(
             TokenBlock(n_groups, w, config.n_heads) for _ in range(config.decoder_blocks)
         )
@@ -138,10 +143,13 @@ class Decoder(nn.Module):
             + [MAX_DEPTH, MAX_DEPTH, MAX_DEPTH * N_ACTIVATIONS]  # biases, gates, activations
         )
         self.slots = GroupedLinear(n_groups, n_in, sum(self._slot_parts))
-        with torch.no_grad():  # small networks to begin with: deep ones of large weights explode
-            for head in (self.features, self.slots, self.outputs):
-                head.weight.mul_(0.5)
-                head.bias.mul_(0.5)
+
+    def draw_parameters(self, generator: Generator) -> None:
+        """Draw what the parts have not drawn, and make their networks small to begin with."""
+        self.kind.normal_(0, 0.02, generator=generator)
+        for head in (self.features, self.slots, self.outputs):  # deep and large ones explode
+            head.weight.mul_(0.5)
+            head.bias.mul_(0.5)
 
     def forward(self, latent: Tensor, d: int, k: int, depths: Sequence[int]) -> NetworkScores:
         """Decode.
@@ -210,15 +218,20 @@ class NetworkEncoder(nn.Module):
     def __init__(self, config: AutoencoderConfig, n_groups: int = MAX_DEPTH) -> None:
         super().__init__()
         w = config.model_width
-        self.feature = nn.Parameter(0.1 * torch.randn(n_groups, 1, 1, w))
+        self.feature = nn.Parameter(torch.empty(n_groups, 1, 1, w))
         self.neuron = GroupedLinear(n_groups, 2 + N_ACTIVATIONS, w)
-        self.layer = nn.Parameter(0.1 * torch.randn(n_groups, 1, MAX_DEPTH, 1, w))
+        self.layer = nn.Parameter(torch.empty(n_groups, 1, MAX_DEPTH, 1, w))
         self.output = GroupedLinear(n_groups, 1, w)
         rounds = range(config.message_rounds)
         self.update = nn.ModuleList(GroupedMLP(n_groups, 5 * w, 2 * w, w) for _ in rounds)
         self.gather = GroupedLinear(n_groups, MAX_DEPTH * w, w)
         self.block = TokenBlock(n_groups, w, config.n_heads)
         self.leave = GroupedLinear(n_groups, w, config.latent_width)
+
+    def draw_parameters(self, generator: Generator) -> None:
+        """Draw what the parts have not drawn."""
+        self.feature.normal_(0, 0.1, generator=generator)
+        self.layer.normal_(0, 0.1, generator=generator)
 
     def forward(self, network: SoftNetwork, n_groups: int) -> Tensor:
         """Encode.
@@ -311,9 +324,9 @@ class DatasetEncoder(nn.Module):
         super().__init__()
         w = config.model_width
         self.n_heads = config.n_heads
-        self.seeds = nn.Parameter(torch.randn(config.n_seeds, w))
-        self.feature = nn.Parameter(0.1 * torch.randn(w))
-        self.output = nn.Parameter(torch.randn(w))
+        self.seeds = nn.Parameter(torch.empty(config.n_seeds, w))
+        self.feature = nn.Parameter(torch.empty(w))
+        self.output = nn.Parameter(torch.empty(w))
         self.moments = GroupedLinear(1, 4, w)
         self.first_rows = GroupedLinear(1, w, w)
 
@@ -335,8 +348,14 @@ class DatasetEncoder(nn.Module):
         self.leave = GroupedLinear(1, w, config.latent_width)
         self.leave_seeds = GroupedLinear(1, w, config.latent_width)
 
+    def draw_parameters(self, generator: Generator) -> None:
+        """Draw what the parts have not drawn."""
+        self.seeds.normal_(generator=generator)
+        self.feature.normal_(0, 0.1, generator=generator)
+        self.output.normal_(generator=generator)
+
     def draw_seeds(
-        self, n_sets: int, n_slots: int, generator: torch.Generator, *, noise: bool = False
+        self, n_sets: int, n_slots: int, generator: Generator, *, noise: bool = False
     ) -> Tensor:
         """Draw what tells the hidden slots apart.
 
@@ -446,14 +465,31 @@ class DatasetEncoder(nn.Module):
 
 
 class MultiScaleAutoencoder(nn.Module):
-    """Encoders per depth and for data sets, and decoders per depth, around one latent space."""
+    """Encoders per depth and for data sets, and decoders per depth, around one latent space.
 
-    def __init__(self, config: AutoencoderConfig | None = None) -> None:
+    Parameters
+    ----------
+    config : AutoencoderConfig, optional
+        None takes the default sizes.
+    generator : torch.Generator, optional
+        Draws the parameters. None leaves them empty, to be loaded.
+    """
+
+    def __init__(
+        self, config: AutoencoderConfig | None = None, generator: Generator | None = None
+    ) -> None:
         super().__init__()
         self.config = config or AutoencoderConfig()
         self.network_encoder = NetworkEncoder(self.config)
         self.dataset_encoder = DatasetEncoder(self.config)
         self.decoder = Decoder(self.config)
+        if generator is not None:
+            with torch.no_grad():
+                for module in reversed(list(self.modules())):  # parts before what they are part of
+                    if isinstance(
+                        module, GroupedLinear | Decoder | NetworkEncoder | DatasetEncoder
+                    ):
+                        module.draw_parameters(generator)
 
     def encode(self, network: SoftNetwork) -> Tensor:
         """Encode networks: SoftNetwork of C candidates -> latent points (C, T, c).

@@ -132,7 +132,7 @@ def _load(path: Path, modified: int, size: int) -> MultiScaleAutoencoder:
     try:
         with safe_open(path, "pt") as file:
             config, _ = _check_header(path, file.metadata() or {})
-            with torch.device("meta"):  # draws nothing from the global generator
+            with torch.device("meta"):  # the tensors of the file will be the parameters
                 autoencoder = MultiScaleAutoencoder(config)
             expected = autoencoder.state_dict()
             names = set(file.keys())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.optim.adam import adam
 
 from ._activations import ACTIVATION_NAMES
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
+WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
+THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
 
@@ -226,6 +229,7 @@ class _Run:
         self.result = Descent(self.candidates)
         self.decoder_parameters: dict[str, Tensor] = {}
         self.free = self._start()
+        self.moments = {name: _Adam(tensor) for name, tensor in self.free.items()}
         self._choose_decoders()
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -307,7 +311,6 @@ class _Run:
     def descend(self, report: Callable[[dict[str, Any]], None] | None) -> None:
         """Take the steps."""
         settings, started = self.settings, time.monotonic()
-        optimizer = self._optimizer()
         best, since_best = np.inf, 0
         for step in range(settings.max_iter + 1):
             done = step / max(1, settings.max_iter)
@@ -326,40 +329,28 @@ class _Run:
                 if step == settings.max_iter or since_best > settings.n_iter_no_change or is_late:
                     break
             if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
-                optimizer = self._drop_weakest(optimizer)
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
-            self._step(optimizer, min(1.0, done / HARD_FROM))
+                self._drop_weakest()
+            annealed = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
+            self._step(annealed * settings.learning_rate, min(1.0, done / HARD_FROM))
             self.result.n_iter = step + 1
 
-    def _optimizer(self) -> torch.optim.Adam:
-        """Return Adam on all candidates: element by element, so they do not interact."""
-        rate = self.settings.learning_rate
-        if self.settings.space == "weights":
-            rate *= 0.4  # weights are smaller than tokens; the better of the rates tried
-        others = [tensor for name, tensor in self.free.items() if name != "threshold"]
-        return torch.optim.Adam(
-            [
-                {"params": others, "peak": rate},
-                {"params": [self.free["threshold"]], "peak": 0.02 * rate},
-            ],
-            lr=rate,
-        )
-
-    def _step(self, optimizer: torch.optim.Adam, sharpness: float) -> None:
+    def _step(self, rate: float, sharpness: float) -> None:
         rows = self._batch()
         scores = self._scores()
         threshold = self.free["threshold"]
         network = sharpen(scores, sharpness, threshold=threshold, allowed=self.allowed)
         loss = self._loss(network, rows)
         size = soft_size(scores, network, threshold, sharpness)
-        optimizer.zero_grad()
-        (loss + self.settings.alpha * size).sum().backward()
-        for tensor in self.free.values():
-            if tensor.grad is not None:  # a candidate that diverges must not stop the others
-                tensor.grad.nan_to_num_(0.0, 0.0, 0.0)
-        optimizer.step()
+        price = (loss + self.settings.alpha * size).sum()
+        gradients = torch.autograd.grad(price, list(self.free.values()), materialize_grads=True)
+        if self.settings.space == "weights":
+            rate *= WEIGHTS_RATE
         with torch.no_grad():
+            for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
+                # A candidate that diverges must not stop the others.
+                gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
+                of_this = THRESHOLD_RATE if name == "threshold" else 1.0
+                self.moments[name].step(tensor, gradient, of_this * rate)
             threshold.clamp_(0.0, 3.0)
 
     def _loss(self, network: SoftNetwork, rows: _TorchRows) -> Tensor:
@@ -414,26 +405,41 @@ class _Run:
         out_activation = {"squared_error": "identity"}.get(self.loss_name, self.loss_name)
         return harden(replace(network, **parts, depths=depths), out_activation)
 
-    def _drop_weakest(self, optimizer: torch.optim.Adam) -> torch.optim.Adam:
-        """Keep the better half of the candidates, and their optimiser state."""
+    def _drop_weakest(self) -> None:
+        """Keep the better half of the candidates, and the moments of their gradients."""
         n_kept = max(2, -(-len(self.alive) // 2))
         if n_kept >= len(self.alive):
-            return optimizer
+            return
         ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].price)
         kept = sorted(ranking[:n_kept])
-        old_free = self.free
         self.alive = [self.alive[i] for i in kept]
         self.free = {
-            name: tensor.detach()[kept].clone().requires_grad_()
-            for name, tensor in old_free.items()
+            name: tensor.detach()[kept].requires_grad_() for name, tensor in self.free.items()
         }
+        for moments in self.moments.values():
+            moments.keep(kept)
         self._choose_decoders()
-        renewed = self._optimizer()
-        for name, tensor in old_free.items():
-            state = optimizer.state.get(tensor)
-            if state:
-                renewed.state[self.free[name]] = {
-                    key: value[kept].clone() if value.dim() else value.clone()
-                    for key, value in state.items()
-                }
-        return renewed
+
+
+class _Adam:
+    """The moments of one tensor's gradients, for torch's functional Adam.
+
+    Adam treats every number by itself, so candidates do not interact and can be
+    dropped. (`torch.optim.Adam` would import torch's compiler: a second per process.)
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
+        self.n_steps = torch.tensor(0.0)
+
+    def step(self, tensor: Tensor, gradient: Tensor, rate: float) -> None:
+        """Move a tensor by one step, in place."""
+        adam(
+            [tensor], [gradient], [self.first], [self.second], [], [self.n_steps],
+            foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=0.0,
+            eps=1e-8, maximize=False,
+        )  # fmt: skip
+
+    def keep(self, lines: list[int]) -> None:
+        """Forget all lines but these."""
+        self.first, self.second = self.first[lines], self.second[lines]

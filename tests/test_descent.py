@@ -20,10 +20,10 @@ def diabetes():
 def test_an_interrupted_descent_keeps_the_best_network_and_warns(diabetes, monkeypatch):
     step = _descent._Run._step
 
-    def interrupted(run, optimizer, sharpness):
+    def interrupted(run, rate, sharpness):
         if run.result.n_iter == 7:
             raise KeyboardInterrupt
-        step(run, optimizer, sharpness)
+        step(run, rate, sharpness)
 
     monkeypatch.setattr(_descent._Run, "_step", interrupted)
     model = SWATRegressor(**SMALL)

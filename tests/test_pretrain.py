@@ -25,7 +25,8 @@ def sampler(seed=0):
 
 
 def tiny_losses(**config):
-    return PretrainingLosses(MultiScaleAutoencoder(TINY), SamplingConfig(batch_size=8, **config))
+    autoencoder = MultiScaleAutoencoder(TINY, torch.Generator().manual_seed(0))
+    return PretrainingLosses(autoencoder, SamplingConfig(batch_size=8, **config))
 
 
 @pytest.mark.parametrize("draw", ["regression", "classification"])

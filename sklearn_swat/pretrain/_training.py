@@ -181,9 +181,7 @@ def pretrain(
     """
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        autoencoder = MultiScaleAutoencoder(config)
+    autoencoder = MultiScaleAutoencoder(config, torch.Generator().manual_seed(seed))
     rows = 60 * batch_size
     sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
     losses = PretrainingLosses(autoencoder, sampling, seed)

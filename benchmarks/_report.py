@@ -244,8 +244,8 @@ def descent_report(runs: pd.DataFrame) -> str:
     table = descent_table(runs)
     titles = {
         "latent": "latent descent, default rate",
-        "weights_data": "descent on the weights from the same start, the better of two rates",
-        "weights_random": "descent on the weights from random ones, the better of two rates",
+        "weights_data": "descent on the weights from the same start, the best of three rates",
+        "weights_random": "descent on the weights from random ones, the best of three rates",
     }
     parts = [
         "Hard validation loss (normalised, the best so far of all candidates), at the same wall\n"

@@ -351,7 +351,7 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         autoencoder plays no part: the honest comparison.
     max_iter : int, default=60
         Descent steps at most. 0 judges the start networks as they are.
-    learning_rate : float, default=0.05
+    learning_rate : float, default=0.1
         Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 4,096, else 1,024.
@@ -426,7 +426,7 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         start: Any = "data",
         space: str = "latent",
         max_iter: int = 60,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,
@@ -542,7 +542,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         autoencoder plays no part: the honest comparison.
     max_iter : int, default=60
         Descent steps at most. 0 judges the start networks as they are.
-    learning_rate : float, default=0.05
+    learning_rate : float, default=0.1
         Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 4,096, else 1,024.
@@ -624,7 +624,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         start: Any = "data",
         space: str = "latent",
         max_iter: int = 60,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,

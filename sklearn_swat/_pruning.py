@@ -48,8 +48,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_LARGE_NETWORK, _LARGE_KEEP = 300, 0.8  # above this size, keep this fraction per round
-_MEDIUM_KEEP = 0.9  # between small (full curvature) and large
+_LARGE_KEEP = 0.8  # the fraction that a round keeps without the full curvature
+_MEDIUM_NETWORK, _MEDIUM_KEEP = 150, 0.88  # and above this size with it
+_FIRST_ITERATIONS = 5  # times as many iterations in the first round, which begins far off
 _SINGLE_STEPS_BELOW = 20  # below this size remove one weight per round
 _NOMINATED = 8  # removals that are tried by their true loss, of which the best is done
 
@@ -126,7 +127,8 @@ def prune_path(
         constant as a training loss, so it exists however few its rows are.
     loss : Loss
     l2, max_iter : float, int
-        As for `refine`, in every round.
+        As for `refine`, in every round; the first one takes five times as many
+        iterations.
     keep : float, default=0.93
         Fraction of the weights that a round keeps in a network of 20 to 150
         weights; larger ones lose more at once, smaller ones a single weight. A
@@ -166,7 +168,8 @@ def prune_path(
             break
         objective = Objective(network, train, loss, l2)
         with one_blas_thread(), np.errstate(all="ignore"):
-            x = minimise(objective, max_iter, should_stop)
+            n_iter = max_iter * (_FIRST_ITERATIONS if len(path) == 1 else 1)
+            x = minimise(objective, n_iter, should_stop)
             path.append(point(objective.to_network(x)))
             network = objective.to_network(_remove_least_salient(objective, x, keep))
     path.append(point(constant_network(network, train, loss)))
@@ -184,9 +187,9 @@ def _remove_least_salient(objective: Objective, x: Array, keep: float) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero."""
     size = len(x)
     if size > FULL_CURVATURE_WEIGHTS:
-        fraction = _LARGE_KEEP if size > _LARGE_NETWORK else _MEDIUM_KEEP
         saliency = np.where(objective.prunable, objective.curvature_diagonal(x) * x * x, np.inf)
-        return _zeroed(x, np.argsort(saliency)[: max(1, int(size * (1 - fraction)))])
+        return _zeroed(x, np.argsort(saliency)[: int(size * (1 - _LARGE_KEEP))])
+    keep = min(keep, _MEDIUM_KEEP) if size > _MEDIUM_NETWORK else keep
     count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
     return _surgeon(objective, x, min(count, int(objective.prunable.sum())))
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,8 @@ from numpy.typing import NDArray
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._report import STEPS, make_report
-from sklearn_swat import SWATClassifier, SWATRegressor, __version__
+from benchmarks._results import describe_machine, save
+from sklearn_swat import SWATClassifier, SWATRegressor
 
 MAX_ROWS = 10_000
 PREDICT_ROWS = 1_000
@@ -304,39 +302,6 @@ def run_one(name: str, seed: int, descent: bool) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------- command line
-
-
-def describe_machine() -> dict[str, Any]:
-    """Return what the figures depend on beside the code: versions and cores.
-
-    Returns
-    -------
-    dict
-        Names and values.
-    """
-    packages = ("numpy", "scipy", "scikit-learn", "torch")
-    return {
-        "sklearn_swat": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-        "cores": os.cpu_count(),
-    }
-
-
-def save(results: dict[str, Any], path: Path) -> None:
-    """Write the results in one go: an interrupted write leaves the old file.
-
-    Parameters
-    ----------
-    results : dict
-        The content of the file.
-    path : Path
-        The JSON file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def run_all(options: argparse.Namespace) -> dict[str, Any]:

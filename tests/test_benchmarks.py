@@ -7,7 +7,8 @@ import pytest
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._report import make_report, spread
-from benchmarks.quick import best_so_far, save, summarise_descent
+from benchmarks._results import save
+from benchmarks.quick import best_so_far, summarise_descent
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sklearn_swat.pretrain._losses import (
     ridge_read_out,
     saturate,
 )
+from sklearn_swat.pretrain._muon import Muon, orthogonalise
 from sklearn_swat.pretrain._sampler import Sampler
 
 TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
@@ -104,6 +105,27 @@ def test_training_begins_small_and_soft_and_evaluates_wide_and_hard():
     assert max(rows.X.shape[2] for rows in grown) > 6
     assert len({rows.loss for rows in grown}) > 1
     assert losses._draw_sharpness(sampler()) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 5), (5, 8), (2, 2, 6, 6)])
+def test_orthogonalised_matrices_keep_their_singular_vectors(shape):
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, s, vh = torch.linalg.svd(matrices, full_matrices=False)
+    moved = u.mT @ orthogonalise(matrices) @ vh.mT
+    diagonal = torch.diagonal(moved, dim1=-2, dim2=-1)
+    torch.testing.assert_close(moved, torch.diag_embed(diagonal), rtol=0, atol=1e-4)
+    assert diagonal.min() > 0.3
+    assert diagonal.max() < 1.3
+
+
+def test_muon_steps_matrices_by_its_rate_and_leaves_the_rest_to_adamw():
+    matrix, vector = (torch.nn.Parameter(torch.ones(shape)) for shape in [(4, 4), (4,)])
+    groups = [{"params": [matrix], "is_matrix": True}, {"params": [vector]}]
+    optimizer = Muon(groups, lr=0.1, weight_decay=0.0)
+    (3 * matrix.square().sum() + 3 * vector.square().sum()).backward()
+    optimizer.step()
+    assert 0.03 < float((1 - matrix.detach()).norm()) < 0.13  # a matrix of rank 1, of norm 0.1
+    torch.testing.assert_close(vector.detach(), torch.full((4,), 0.9))
 
 
 def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):

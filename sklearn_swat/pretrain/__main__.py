@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=90.0, help="training time in all")
     parser.add_argument("--device", default="cpu", help="a torch device: cpu, cuda, mps")
     parser.add_argument("--batch-size", type=int, default=40, help="data sets per batch")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="AdamW's peak rate")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the peak")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no lines")

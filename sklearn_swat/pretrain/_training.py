@@ -21,10 +21,12 @@ from torch import Tensor
 from .._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 from .._checkpoint import save_checkpoint
 from ._losses import PretrainingLosses, SamplingConfig, total
+from ._muon import Muon
 
 BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
 HELD_OUT_BATCHES = 24
 WARM_UP_BATCHES = 300
+MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 
 class PretrainingNet(NeuralNet):
@@ -73,7 +75,7 @@ class TimeBudget(Callback):
         warm_up = min(1.0, (int(net.module_.n_batches) + 1) / WARM_UP_BATCHES)
         rate = self.learning_rate * warm_up * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
         for group in net.optimizer_.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_factor", 1.0)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Stop, in skorch's way, when the budget is spent."""
@@ -163,7 +165,7 @@ def pretrain(
     batch_size : int, default=40
         Data sets or networks per batch.
     learning_rate : float, default=1e-3
-        The peak of AdamW's rate.
+        The peak of AdamW's rate; matrices take Muon's steps at ten times it.
     resume : bool, default=False
         Go on from the progress beside `path`.
     seed : int, default=0
@@ -204,7 +206,10 @@ def pretrain(
     net = PretrainingNet(
         losses,
         criterion=torch.nn.Identity,
-        optimizer=torch.optim.AdamW,
+        optimizer=Muon,
+        optimizer__param_groups=[
+            ("*.weight", {"is_matrix": True, "rate_factor": MATRIX_RATE, "weight_decay": 1e-3})
+        ],
         optimizer__weight_decay=1e-4,
         lr=learning_rate,
         max_epochs=10**6,

@@ -1,0 +1,369 @@
+"""Is the latent space an advantage? Its networks against others, from few rows to all.
+
+Per table, number of training rows and seed, the hard test loss of: the data-set
+encoder's network without any descent, latent descent from there and from a random
+point, descent on the weights with the same penalty and the same wall time, the whole
+fit in both spaces, and scikit-learn's MLP. Results are kept as JSON, one record per
+table, number of rows and seed, and the report is computed from that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from benchmarks._data import TASKS, Table, available_tables, load_table, split_table
+from benchmarks._dense import dense_mlp, fit_quietly
+from benchmarks._results import describe_machine, save
+from sklearn_swat import SWATClassifier, SWATRegressor
+
+MAX_ROWS = 10_000
+ALL_ROWS = 0  # on the command line
+TEST_ROWS = 2_000  # at most, which keeps the noise of a test loss far below that of the seeds
+LEAST_PROBABILITY = 1e-3  # of a class, in a test loss: an unseen class must not cost infinity
+
+# Descent on the weights gets the best of these multiples of its default rate, by validation.
+WEIGHT_RATE_FACTORS = (0.3, 1.0, 3.0)
+NEVER = 1_000_000  # n_iter_no_change that no descent reaches: wall time alone ends it
+
+DESCENTS = {
+    "start": {"max_iter": 0},
+    "latent": {},
+    "latent_random": {"start": "random"},
+}
+FITS = {"fit": {}, "fit_weights": {"space": "weights", "start": "random"}}
+NAMES = {
+    "start": "the data-set encoder's network, no descent",
+    "latent": "latent descent from there",
+    "latent_random": "latent descent from a random point",
+    "weights_data": "descent on the weights from the same start",
+    "weights_random": "descent on the weights from random ones",
+    "fit": "the whole fit: latent descent, then pruning paths",
+    "fit_weights": "the whole fit, with descent on random weights",
+    "mlp": "scikit-learn's MLP, defaults",
+    "mlp_early": "scikit-learn's MLP, early stopping on the same share of rows",
+}
+
+
+# --------------------------------------------------------------------- measurements
+
+
+def take_rows(
+    table: Table, n_rows: int, seed: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return training and test rows, the training rows as few as asked for.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    n_rows : int
+        Training rows; `ALL_ROWS` for 80 % of the table.
+    seed : int
+        Of the split and of the choice.
+
+    Returns
+    -------
+    X_train, X_test, y_train, y_test
+        Arrays. Classes are stratified where every class has two rows.
+    """
+    X_train, X_test, y_train, y_test = split_table(table, seed)
+    X_train, X_test = X_train.to_numpy(), X_test.to_numpy()[:TEST_ROWS]
+    if n_rows != ALL_ROWS:
+        counts = np.unique(y_train, return_counts=True)[1]
+        can_stratify = table.task == "classification" and counts.min() > 1 and len(counts) < n_rows
+        X_train, _, y_train, _ = train_test_split(
+            X_train, y_train, train_size=n_rows, random_state=seed,
+            stratify=y_train if can_stratify else None,
+        )  # fmt: skip
+    return X_train, X_test, y_train, y_test[:TEST_ROWS]
+
+
+def test_loss(
+    model: Any, task: str, X: NDArray[Any], y: NDArray[Any], y_train: NDArray[Any]
+) -> float:
+    """Return a model's loss on test rows, divided by that of the best constant.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    task : {"regression", "classification"}
+        Squared error or log-loss.
+    X, y : ndarray
+        Test rows.
+    y_train : ndarray
+        The training targets, which the constant is taken from.
+
+    Returns
+    -------
+    float
+        0 is perfect, 1 is worth nothing.
+    """
+    if task == "regression":
+        error = np.mean((model.predict(X) - y) ** 2)
+        return float(error / np.mean((np.mean(y_train) - y) ** 2))
+    classes, counts = np.unique(y_train, return_counts=True)
+    of_rows = {
+        "model": model.predict_proba(X),
+        "constant": np.tile(counts / counts.sum(), (len(y), 1)),
+    }
+    position = {name: i for i, name in enumerate(classes)}
+    losses = {}
+    for who, probabilities in of_rows.items():
+        right = [p[position[c]] if c in position else 0.0 for p, c in zip(probabilities, y)]  # noqa: B905
+        losses[who] = -np.mean(np.log(np.maximum(right, LEAST_PROBABILITY)))
+    return float(losses["model"] / losses["constant"])
+
+
+def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
+    """Measure every method on one table, number of rows and seed.
+
+    Parameters
+    ----------
+    name : str
+        The table.
+    n_rows : int
+        Training rows, or `ALL_ROWS`.
+    seed : int
+        The seed of the rows and of all models.
+
+    Returns
+    -------
+    dict
+        The record that is kept: ``methods`` holds test loss, nnz and seconds.
+    """
+    table = load_table(name)
+    X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
+    estimator = SWATClassifier if table.task == "classification" else SWATRegressor
+    methods: dict[str, dict[str, float]] = {}
+
+    def keep(method: str, model: Any, seconds: float) -> None:
+        loss = test_loss(model, table.task, X_test, y_test, y_train)
+        methods[method] = {"test_loss": loss, "seconds": seconds}
+        if hasattr(model, "nnz_"):
+            methods[method]["nnz"] = int(model.nnz_)
+
+    def fitted(**parameters: Any) -> tuple[Any, float]:
+        start = time.perf_counter()
+        model = estimator(random_state=seed, **parameters).fit(X_train, y_train)
+        return model, time.perf_counter() - start
+
+    fitted(max_iter=1, refine=False)  # the import of torch is nobody's
+    for method, parameters in DESCENTS.items():
+        keep(method, *fitted(refine=False, **parameters))
+    seconds = methods["latent"]["seconds"]
+    rate, max_iter = (estimator().get_params()[p] for p in ("learning_rate", "max_iter"))
+    for start in ("data", "random"):
+        free = {"space": "weights", "start": start, "refine": False, "n_iter_no_change": NEVER}
+        _, trial = fitted(max_iter=max_iter, **free)
+        steps = max(1, round(max_iter * seconds / trial))
+        runs = [
+            fitted(max_iter=steps, learning_rate=factor * rate, **free)
+            for factor in WEIGHT_RATE_FACTORS
+        ]
+        best = min(runs, key=lambda run: min(p.validation_loss for p in run[0].path_))
+        keep(f"weights_{start}", *best)
+    for method, parameters in FITS.items():
+        keep(method, *fitted(**parameters))
+    for method, early in (("mlp", False), ("mlp_early", True)):
+        dense = dense_mlp(table.task, seed)
+        if early:
+            counts = np.unique(y_train, return_counts=True)[1]
+            if table.task == "classification" and counts.min() < 2:
+                continue  # scikit-learn's early stopping needs two rows of every class
+            prefix = "mlpclassifier__" if table.task == "classification" else (
+                "regressor__mlpregressor__"
+            )  # fmt: skip
+            dense.set_params(
+                **{f"{prefix}early_stopping": True, f"{prefix}validation_fraction": 0.2}
+            )
+        start_time = time.perf_counter()
+        try:
+            fit_quietly(dense, X_train, y_train)
+        except ValueError:
+            if not early:
+                raise
+            continue  # its validation rows lack a class
+        keep(method, dense, time.perf_counter() - start_time)
+    return {
+        "table": name, "task": table.task, "n_rows": n_rows, "seed": seed, "methods": methods,
+    }  # fmt: skip
+
+
+# --------------------------------------------------------------------- report
+
+
+def flatten(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the median test loss over seeds: a row per table and rows, a column per method.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Records.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``n_rows`` and ``table``.
+    """
+    records = [
+        {"n_rows": run["n_rows"] or np.inf, "table": run["table"], "method": method, **values}
+        for run in runs
+        for method, values in run["methods"].items()
+    ]
+    frame = pd.DataFrame(records)
+    return frame.pivot_table(
+        index=["n_rows", "table"], columns="method", values="test_loss", aggfunc="median"
+    )
+
+
+def share_won(losses: pd.DataFrame, method: str, rival: str) -> str:
+    """Return on how many tables a method's median test loss is below a rival's.
+
+    Parameters
+    ----------
+    losses : DataFrame
+        A row per table, a column per method.
+    method, rival : str
+        Columns.
+
+    Returns
+    -------
+    str
+        ``won of all (median difference)``.
+    """
+    both = losses[[method, rival]].dropna()
+    difference = both[method] - both[rival]
+    return f"{(difference < 0).sum()} of {len(both)} ({difference.median():+.3f})"
+
+
+def make_report(results: dict[str, Any]) -> str:
+    """Return the report of kept results.
+
+    Parameters
+    ----------
+    results : dict
+        What `run_all` returns.
+
+    Returns
+    -------
+    str
+        A table of medians, and who wins against whom.
+    """
+    losses = flatten(results["runs"])
+    lines = ["Normalised hard test loss, median over tables of the median over seeds", ""]
+    medians = losses.groupby(level="n_rows").median().T.reindex([m for m in NAMES if m in losses])
+    medians.columns = [
+        "all rows" if n == np.inf else f"{int(n)} rows" for n in medians.columns
+    ]  # fmt: skip
+    medians.index = [NAMES[method] for method in medians.index]
+    lines += [medians.round(3).to_string(), ""]
+    lines += ["Tables won (median difference of the loss; below 0 is better)", ""]
+    rivals = (
+        ("latent", "weights_random"),
+        ("latent", "weights_data"),
+        ("latent", "latent_random"),
+        ("start", "mlp"),
+        ("start", "mlp_early"),
+        ("latent", "mlp"),
+        ("fit", "fit_weights"),
+        ("fit", "mlp"),
+    )
+    for n, group in losses.groupby(level="n_rows"):
+        lines.append("all rows" if n == np.inf else f"{int(n)} rows")
+        lines += [
+            f"  {method} against {rival}: {share_won(group, method, rival)}"
+            for method, rival in rivals
+            if {method, rival} <= set(group)
+        ]
+    return "\n".join(lines)
+
+
+# --------------------------------------------------------------------- command line
+
+
+def run_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Run what is missing and keep every record as it comes.
+
+    Parameters
+    ----------
+    options : Namespace
+        The command line.
+
+    Returns
+    -------
+    dict
+        The results.
+    """
+    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
+    if options.resume and options.out.exists():
+        results["runs"] = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
+    todo = []
+    for name in options.tables:
+        n_table = len(load_table(name).X)
+        todo += [
+            (name, n_rows, seed)
+            for n_rows in options.rows
+            for seed in range(options.seeds)
+            if (name, n_rows, seed) not in done and n_table <= MAX_ROWS and 1.25 * n_rows < n_table
+        ]
+    calls = (delayed(run_one)(*one) for one in todo)
+    records = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(calls)
+    for i, record in enumerate(records, start=1):
+        results["runs"].append(record)
+        results["runs"].sort(
+            key=lambda run: (list(TASKS).index(run["table"]), run["n_rows"], run["seed"])
+        )
+        save(results, options.out)
+        losses = {m: round(v["test_loss"], 3) for m, v in record["methods"].items()}
+        name, n_rows, seed = record["table"], record["n_rows"] or "all", record["seed"]
+        print(f"[{i}/{len(todo)}] {name}, {n_rows} rows, seed {seed}: {losses}", file=sys.stderr)
+    save(results, options.out)
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study and print its report.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        The command line; by default that of the process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.advantage",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--tables", nargs="+", choices=list(TASKS), metavar="NAME", help="default: all there are")
+    add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
+    add("--seeds", type=int, default=5, help="splits per table and number of rows")
+    add("--out", type=Path, default=Path("benchmarks/results/advantage.json"), help="the results")
+    add("--jobs", type=int, default=1, help="processes; more than 1 disturbs the equal times")
+    add("--resume", action="store_true", help="keep the records that --out holds")
+    add("--report-only", action="store_true", help="run nothing: the report of --out")
+    options = parser.parse_args(arguments)
+    if options.report_only:
+        results = json.loads(options.out.read_text(encoding="utf-8"))
+    else:
+        options.tables = options.tables or available_tables()
+        results = run_all(options)
+    print(make_report(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Muon: steps of orthogonal matrices for weight matrices, AdamW's for everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Newton-Schulz iteration towards the nearest orthogonal matrix: coefficients that bring all
+# singular values near 1 in five rounds, published with Muon.
+ROUNDS = 5
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(torch.optim.AdamW):
+    """Muon [1]_ on the parameter groups with ``is_matrix=True``, AdamW on the others.
+
+    A weight matrix moves along the orthogonalised momentum of its gradient, so that
+    rare directions move as far as common ones: here they are what tells neurons
+    apart. Matrices may come in batches, (..., n_in, n_out). (`torch.optim.Muon` takes
+    single matrices only.)
+
+    Parameters
+    ----------
+    params : iterable
+        As for AdamW.
+    momentum : float, default=0.95
+    **options
+        Of AdamW.
+
+    References
+    ----------
+    .. [1] K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+    """
+
+    def __init__(self, params: Any, *, momentum: float = 0.95, **options: Any) -> None:
+        super().__init__(params, **options)
+        for group in self.param_groups:
+            group.setdefault("is_matrix", False)
+            group.setdefault("momentum", momentum)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take a step; `closure` computes the loss and its gradients."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            if group["is_matrix"]:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._step_matrix(parameter, group)
+                        parameter.grad = None  # AdamW leaves it alone
+        super().step()
+        return loss
+
+    def _step_matrix(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.tensor(0.0)  # AdamW looks for it when it loads a state
+            state["momentum"] = torch.zeros_like(parameter)
+        state["step"] += 1
+        state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+        ahead = parameter.grad + group["momentum"] * state["momentum"]
+        n_in, n_out = parameter.shape[-2:]
+        rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.sub_(rate * orthogonalise(ahead))
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Bring the singular values of matrices (..., n, m) near 1, their vectors as they are."""
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    X = matrices.mT if is_tall else matrices
+    X = X / (torch.linalg.matrix_norm(X, keepdim=True) + 1e-7)
+    a, b, c = COEFFICIENTS
+    for _ in range(ROUNDS):
+        A = X @ X.mT
+        X = a * X + (b * A + c * A @ A) @ X
+    return X.mT if is_tall else X

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from joblib import Parallel, delayed
+
+from benchmarks._data import TASKS
 from sklearn_swat import __version__
 
 
@@ -43,3 +49,43 @@ def save(results: dict[str, Any], path: Path) -> None:
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draft.replace(path)
+
+
+def run_and_keep(
+    results: dict[str, Any],
+    path: Path,
+    run_one: Callable[..., dict[str, Any]],
+    todo: Sequence[tuple[Any, ...]],
+    n_jobs: int,
+    describe: Callable[[dict[str, Any]], str],
+) -> None:
+    """Run what is to do; add every record to the results, and keep them, as it comes.
+
+    Parameters
+    ----------
+    results : dict
+        Its ``runs`` grow; they stay sorted by table and by the numbers behind it.
+    path : Path
+        The JSON file.
+    run_one : callable
+        Called with each entry of `todo`; returns a record.
+    todo : sequence of tuple
+    n_jobs : int
+        Processes.
+    describe : callable
+        Makes the line of a record that shows progress.
+    """
+
+    def position(run: dict[str, Any]) -> tuple[int, int, int]:
+        return list(TASKS).index(run["table"]), run["n_rows"], run["seed"]
+
+    started = time.perf_counter()
+    calls = (delayed(run_one)(*arguments) for arguments in todo)
+    records = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
+    for i, record in enumerate(records, start=1):
+        results["runs"].append(record)
+        results["runs"].sort(key=position)
+        save(results, path)
+        elapsed = time.perf_counter() - started
+        print(f"[{i}/{len(todo)}, {elapsed:.0f} s] {describe(record)}", file=sys.stderr)
+    save(results, path)

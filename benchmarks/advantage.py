@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from benchmarks._data import TASKS, Table, available_tables, load_table, split_table
 from benchmarks._dense import dense_mlp, fit_quietly
-from benchmarks._results import describe_machine, save
+from benchmarks._results import describe_machine, run_and_keep
 from sklearn_swat import SWATClassifier, SWATRegressor
 
 MAX_ROWS = 10_000
@@ -320,18 +318,13 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
             for seed in range(options.seeds)
             if (name, n_rows, seed) not in done and n_table <= MAX_ROWS and 1.25 * n_rows < n_table
         ]
-    calls = (delayed(run_one)(*one) for one in todo)
-    records = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(calls)
-    for i, record in enumerate(records, start=1):
-        results["runs"].append(record)
-        results["runs"].sort(
-            key=lambda run: (list(TASKS).index(run["table"]), run["n_rows"], run["seed"])
-        )
-        save(results, options.out)
+
+    def describe(record: dict[str, Any]) -> str:
         losses = {m: round(v["test_loss"], 3) for m, v in record["methods"].items()}
         name, n_rows, seed = record["table"], record["n_rows"] or "all", record["seed"]
-        print(f"[{i}/{len(todo)}] {name}, {n_rows} rows, seed {seed}: {losses}", file=sys.stderr)
-    save(results, options.out)
+        return f"{name}, {n_rows} rows, seed {seed}: {losses}"
+
+    run_and_keep(results, options.out, run_one, todo, options.jobs, describe)
     return results
 
 

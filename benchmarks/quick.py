@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._report import STEPS, make_report
-from benchmarks._results import describe_machine, save
+from benchmarks._results import describe_machine, run_and_keep
 from sklearn_swat import SWATClassifier, SWATRegressor
 
 MAX_ROWS = 10_000
@@ -330,26 +329,20 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     results["process"] = measure_process()
     done = {(run["table"], run["seed"]) for run in results["runs"]}
     todo = [
-        (name, seed)
+        (name, seed, not options.skip_descent)
         for name in options.tables
         for seed in range(options.seeds)
         if (name, seed) not in done and len(load_table(name).X) <= MAX_ROWS
     ]
-    calls = (delayed(run_one)(name, seed, not options.skip_descent) for name, seed in todo)
-    started = time.perf_counter()
-    records = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(calls)
-    for i, record in enumerate(records, start=1):
-        results["runs"].append(record)
-        results["runs"].sort(key=lambda run: (list(TASKS).index(run["table"]), run["seed"]))
-        save(results, options.out)
+
+    def describe(record: dict[str, Any]) -> str:
         outcome = record.get("error") or (
             f"{record['swat_score']:.3f} with {record['swat_nnz']}, dense "
             f"{record['dense_score']:.3f} with {record['dense_weights']:,}"
         )
-        elapsed = time.perf_counter() - started
-        progress = f"[{i}/{len(todo)}, {elapsed:.0f} s]"
-        print(f"{progress} {record['table']}, seed {record['seed']}: {outcome}", file=sys.stderr)
-    save(results, options.out)
+        return f"{record['table']}, seed {record['seed']}: {outcome}"
+
+    run_and_keep(results, options.out, run_one, todo, options.jobs, describe)
     return results
 
 

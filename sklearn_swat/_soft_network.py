@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -58,6 +59,16 @@ class Layers:
         layers = torch.arange(self.b_hidden.shape[1], device=self.w_in.device)[None]
         return (layers < depths).to(self.w_in.dtype)
 
+    def rescale_outputs(self, scale: Tensor, shift: Tensor) -> Self:
+        """Fold ``raw * scale + shift`` into the last layer.
+
+        Parameters
+        ----------
+        scale, shift : Tensor of shape (k,) or (C, k)
+        """
+        scale, shift = scale.expand_as(self.b_out), shift.expand_as(self.b_out)
+        return replace(self, w_out=self.w_out * scale[:, None, :], b_out=self.b_out * scale + shift)
+
 
 @dataclass(frozen=True)
 class NetworkScores(Layers):
@@ -72,16 +83,6 @@ class NetworkScores(Layers):
 
     activation_scores: Tensor
     gate_scores: Tensor
-
-    def rescale_outputs(self, scale: Tensor, shift: Tensor) -> NetworkScores:
-        """Fold ``raw * scale + shift`` into the last layer.
-
-        Parameters
-        ----------
-        scale, shift : Tensor of shape (k,) or (C, k)
-        """
-        scale, shift = scale.expand_as(self.b_out), shift.expand_as(self.b_out)
-        return replace(self, w_out=self.w_out * scale[:, None, :], b_out=self.b_out * scale + shift)
 
 
 @dataclass(frozen=True)

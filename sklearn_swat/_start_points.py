@@ -97,8 +97,7 @@ def latent_around_network(
     """
     soft = soften([network], n_slots)
     moved: dict[str, Any] = {name: part.to(scale.device) for name, part in soft.tensors().items()}
-    soft = replace(soft, **moved)
-    soft = replace(soft, w_out=soft.w_out / scale, b_out=(soft.b_out - shift) / scale)
+    soft = replace(soft, **moved).rescale_outputs(1 / scale, -shift / scale)
     with torch.no_grad():
         latent = autoencoder.encode(soft)
     noise = normal((n_restarts, *latent.shape[1:]), generator, scale.device)

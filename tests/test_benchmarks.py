@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import advantage
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._report import make_report, spread
@@ -160,3 +161,53 @@ def test_saved_results_give_the_same_report(results, tmp_path):
     save(results, path)
     assert make_report(json.loads(path.read_text(encoding="utf-8"))) == make_report(results)
     assert list(path.parent.iterdir()) == [path]
+
+
+class Fixed:
+    """A model that predicts what it was made with."""
+
+    def __init__(self, predicted):
+        self.predicted = np.asarray(predicted)
+
+    def predict(self, X):
+        return self.predicted
+
+    predict_proba = predict
+
+
+def test_a_test_loss_is_in_units_of_the_training_rows_constant():
+    y = np.array([1.0, 3.0])
+    constant = advantage.test_loss(Fixed([2.0, 2.0]), "regression", None, y, np.array([0.0, 4.0]))
+    half = advantage.test_loss(Fixed([1.5, 2.5]), "regression", None, y, np.array([0.0, 4.0]))
+    assert (constant, half) == (1.0, 0.25)
+
+
+def test_a_class_without_training_rows_costs_a_finite_loss():
+    y_train, y = np.array(["a", "b", "b", "b"]), np.array(["a", "c"])
+    prior = Fixed([[0.25, 0.75], [0.25, 0.75]])
+    assert advantage.test_loss(prior, "classification", None, y, y_train) == 1.0
+    sure = Fixed([[1.0, 0.0], [0.5, 0.5]])
+    expected = np.log(advantage.LEAST_PROBABILITY) / (
+        np.log(0.25) + np.log(advantage.LEAST_PROBABILITY)
+    )
+    loss = advantage.test_loss(sure, "classification", None, y, y_train)
+    np.testing.assert_allclose(loss, expected)
+
+
+def test_the_study_takes_as_many_rows_as_asked_for(folder):
+    X_train, X_test, y_train, y_test = advantage.take_rows(load_table("iris"), 6, seed=0)
+    assert X_train.shape == (6, 5)
+    assert sorted(y_train) == ["0"] * 3 + ["1"] * 3
+    assert len(X_test) == len(y_test) == 4
+
+
+def test_the_report_of_the_study_counts_who_wins():
+    def run(table, seed, latent, weights):
+        methods = {"latent": latent, "weights_random": weights}
+        losses = {name: {"test_loss": loss} for name, loss in methods.items()}
+        return {"table": table, "n_rows": 32, "seed": seed, "methods": losses}
+
+    runs = [run("iris", 0, 0.3, 0.5), run("iris", 1, 0.4, 0.5), run("wine", 0, 0.6, 0.5)]
+    report = advantage.make_report({"runs": runs})
+    assert "latent against weights_random: 1 of 2" in report
+    assert "32 rows" in report

@@ -14,7 +14,7 @@ on all tasks. Begun with everything, it stays at linear functions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -189,17 +189,10 @@ class PretrainingLosses(nn.Module):
             Mean squared error of standardised outputs: the minimum over the decoders.
         target, output : Tensor of shape (C, N, k), (MAX_DEPTH, C, N, k)
         """
-        raw = networks(X)
-        mean, deviation = raw.mean(1), raw.std(1).clamp(min=1e-3)
-        networks = replace(
-            networks,
-            w_out=networks.w_out / deviation[:, None],
-            b_out=(networks.b_out - mean) / deviation,
-        )
-        target = (raw - mean[:, None]) / deviation[:, None]
+        networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
         scores = self.autoencoder.decode(
-            latent.expand(MAX_DEPTH, *latent.shape), X.shape[2], raw.shape[2], ALL_DEPTHS
+            latent.expand(MAX_DEPTH, *latent.shape), X.shape[2], target.shape[2], ALL_DEPTHS
         )
         output = sharpen(scores, sharpness)(X.repeat(MAX_DEPTH, 1, 1)).view(
             MAX_DEPTH, *target.shape
@@ -264,6 +257,20 @@ class PretrainingLosses(nn.Module):
             raw = decode(latent)(X[:, fresh])
             losses["descended"] = saturate(loss(raw, fresh)).mean()
         return losses
+
+
+def standardise_outputs(networks: SoftNetwork, X: Tensor) -> tuple[SoftNetwork, Tensor]:
+    """Rescale networks so that their outputs on X (N, d) or (C, N, d) are standardised.
+
+    Returns
+    -------
+    networks : SoftNetwork
+    outputs : Tensor of shape (C, N, k)
+    """
+    raw = networks(X)
+    mean, deviation = raw.mean(1), raw.std(1).clamp(min=1e-3)
+    rescaled = networks.rescale_outputs(1 / deviation, -mean / deviation)
+    return rescaled, (raw - mean[:, None]) / deviation[:, None]
 
 
 def ridge_read_out(hidden: Tensor, y: Tensor) -> Tensor:

@@ -101,11 +101,20 @@ class Sampler:
         X = torch.where((kind > 0.82) & ~plain, (X * levels).round(), X)
         return torch.where((kind > 0.92) & ~plain, (X > levels - 1.5).to(X.dtype), X)
 
-    def networks(self, B: int, depths: Sequence[int], d: int, H: int, k: int) -> SoftNetwork:
+    def networks(
+        self,
+        B: int,
+        depths: Sequence[int],
+        d: int,
+        H: int,
+        k: int,
+        family: str | None = None,
+    ) -> SoftNetwork:
         """Draw networks with pure activations, B of each depth (ascending).
 
-        Half have one activation throughout, half an activation per neuron; each
-        layer has 1 to H neurons; a share of the weights is absent.
+        Each layer has 1 to H neurons; a share of the weights is absent. `family` is
+        the activation of all neurons, or "mixed" for one per neuron; None draws one
+        activation throughout for half of the networks, and mixed ones.
         """
         C, L, A = B * len(depths), max(depths), len(ACTIVATION_NAMES)
         sizes = self.integer(1, H, C, L)
@@ -131,7 +140,9 @@ class Sampler:
         ]
         any_activation = self.integer(0, A - 1, C, L, H)
         one_activation = self.integer(0, A - 1, C, 1, 1).expand(-1, L, H)
-        mixed = self.uniform(C, 1, 1) < 0.5
+        mixed = self.uniform(C, 1, 1) < {None: 0.5, "mixed": 1.0}.get(family, 0.0)
+        if family in ACTIVATION_NAMES:
+            one_activation = torch.full_like(one_activation, ACTIVATION_NAMES.index(family))
         last = torch.tensor([depth - 1 for depth in depths for _ in range(B)], device=self.device)
         network = SoftNetwork(
             w_in=weights(features, H) * exists[:, 0, None] * gain,

@@ -141,6 +141,22 @@ def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
     assert len(again) == len(first) + 1
 
 
+def test_training_can_begin_at_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 3)
+    monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 2)
+    options = {"minutes": 1e-6, "batch_size": 4, "verbose": False}
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    _training.pretrain(first, config=TINY, **options)
+    _training.pretrain(second, start=first, learning_rate=1e-12, **options)
+    config, training = read_header(second)
+    assert config == TINY
+    assert training["n_batches"] == 6
+    assert training["before"]["n_batches"] == 3
+    one, other = (load_checkpoint(path).state_dict() for path in (first, second))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-6)
+
+
 def test_resuming_without_progress_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="start without --resume"):
         _training.pretrain(tmp_path / "none.safetensors", minutes=1, resume=True, verbose=False)

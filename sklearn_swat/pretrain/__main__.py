@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the peak")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
     parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
+    parser.add_argument("--start", help="a checkpoint to begin at")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no lines")
     options = parser.parse_args(arguments)
     pretrain(
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         resume=options.resume,
+        start=options.start,
         seed=options.seed,
         verbose=not options.quiet,
     )

@@ -19,7 +19,7 @@ from skorch.helper import predefined_split
 from torch import Tensor
 
 from .._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
-from .._checkpoint import save_checkpoint
+from .._checkpoint import load_checkpoint, read_header, save_checkpoint
 from ._losses import PretrainingLosses, SamplingConfig, total
 from ._muon import Muon
 
@@ -54,12 +54,17 @@ class TimeBudget(Callback):
         The peak.
     spent : float, default=0
         Seconds of the budget that earlier runs used.
+    first_batch : int, default=0
+        The batch that warm-up begins at.
     """
 
-    def __init__(self, seconds: float, learning_rate: float, spent: float = 0.0) -> None:
+    def __init__(
+        self, seconds: float, learning_rate: float, spent: float = 0.0, first_batch: int = 0
+    ) -> None:
         self.seconds = seconds
         self.learning_rate = learning_rate
         self.spent = spent
+        self.first_batch = first_batch
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start the clock."""
@@ -72,7 +77,8 @@ class TimeBudget(Callback):
     def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Set the learning rate."""
         done = min(1.0, self.elapsed() / self.seconds)
-        warm_up = min(1.0, (int(net.module_.n_batches) + 1) / WARM_UP_BATCHES)
+        n_batches = int(net.module_.n_batches) - self.first_batch
+        warm_up = min(1.0, (n_batches + 1) / WARM_UP_BATCHES)
         rate = self.learning_rate * warm_up * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
         for group in net.optimizer_.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
@@ -127,8 +133,12 @@ class KeepProgress(Callback):
         best = min((epoch["valid_loss"] for epoch in self.epochs), default=math.inf)
         self.epochs.append({**means, "seconds": self.budget.elapsed()})
         if means["valid_loss"] < best:
-            summary = {**self.record, "n_batches": int(net.module_.n_batches)}
-            summary["epoch"] = self.epochs[-1]
+            summary = {
+                **self.record,
+                "n_batches": int(net.module_.n_batches),
+                "step_size": float(net.module_.step_size.detach()),
+                "epoch": self.epochs[-1],
+            }
             save_checkpoint(self.path, net.module_.autoencoder, summary)
         state = {
             "module": net.module_.state_dict(),
@@ -148,6 +158,7 @@ def pretrain(
     batch_size: int = 40,
     learning_rate: float = 1e-3,
     resume: bool = False,
+    start: str | os.PathLike[str] | None = None,
     seed: int = 0,
     config: AutoencoderConfig | None = None,
     verbose: bool = True,
@@ -167,11 +178,14 @@ def pretrain(
     learning_rate : float, default=1e-3
         The peak of AdamW's rate; matrices take Muon's steps at ten times it.
     resume : bool, default=False
-        Go on from the progress beside `path`.
+        Go on from the progress beside `path`, as if nothing had happened.
+    start : path-like, optional
+        Begin at the parameters of this checkpoint, with a rate that rises and falls
+        anew: for training on where no progress was kept.
     seed : int, default=0
         Of the initial parameters and of the batches.
     config : AutoencoderConfig, optional
-        None takes the default sizes.
+        None takes the default sizes, or those of `start`.
     verbose : bool, default=True
         Show a progress bar and a line per epoch.
 
@@ -183,10 +197,17 @@ def pretrain(
     """
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
+    before: dict[str, Any] = {}
+    if start is not None:
+        config, before = read_header(start)
     autoencoder = MultiScaleAutoencoder(config, torch.Generator().manual_seed(seed))
     rows = 60 * batch_size
     sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
     losses = PretrainingLosses(autoencoder, sampling, seed)
+    if start is not None:
+        autoencoder.load_state_dict(load_checkpoint(start).state_dict())
+        losses.n_batches += before.get("n_batches", 0)
+        losses.step_size.data += before.get("step_size", -1.0) - losses.step_size.data
     epochs: list[dict[str, float]] = []
     state: dict[str, Any] = {}
     if resume:
@@ -198,10 +219,12 @@ def pretrain(
         state = torch.load(progress_path, map_location=device, weights_only=True)
         losses.load_state_dict(state["module"])
         epochs = json.loads(state["epochs"])
-    budget = TimeBudget(60 * minutes, learning_rate, epochs[-1]["seconds"] if epochs else 0.0)
+    spent = epochs[-1]["seconds"] if epochs else 0.0
+    first_batch = before.get("n_batches", 0)
+    budget = TimeBudget(60 * minutes, learning_rate, spent, first_batch)
     record = {
         "sampling": asdict(sampling), "minutes": minutes, "device": device,
-        "learning_rate": learning_rate, "seed": seed,
+        "learning_rate": learning_rate, "seed": seed, **({"before": before} if before else {}),
     }  # fmt: skip
     net = PretrainingNet(
         losses,

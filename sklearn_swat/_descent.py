@@ -47,6 +47,25 @@ AUTO_BATCH_ROWS = 1024  # and above, so many
 
 
 @dataclass(frozen=True)
+class DescentTask:
+    """What networks are to fit.
+
+    Attributes
+    ----------
+    train, validation : Rows
+        Standardised.
+    loss_name : {"squared_error", "logistic", "softmax"}
+    reference : float
+        The loss of the best constant, which losses are divided by.
+    """
+
+    train: Rows
+    validation: Rows
+    loss_name: str
+    reference: float
+
+
+@dataclass(frozen=True)
 class DescentSettings:
     """What a descent is to do; see the estimators for the meaning of the parameters.
 
@@ -69,8 +88,6 @@ class DescentSettings:
     n_iter_no_change : int
     tol : float
     device : torch.device
-    max_seconds : float, optional
-        Stop after this time; for comparisons at equal time.
     """
 
     alpha: float
@@ -86,7 +103,6 @@ class DescentSettings:
     n_iter_no_change: int
     tol: float
     device: torch.device
-    max_seconds: float | None = None
 
 
 @dataclass
@@ -152,10 +168,7 @@ class _TorchRows:
 
 
 def descend(
-    train: Rows,
-    validation: Rows,
-    loss_name: str,
-    reference: float,
+    task: DescentTask,
     settings: DescentSettings,
     autoencoder: MultiScaleAutoencoder | None,
     seed: int,
@@ -165,11 +178,7 @@ def descend(
 
     Parameters
     ----------
-    train, validation : Rows
-        Standardised.
-    loss_name : {"squared_error", "logistic", "softmax"}
-    reference : float
-        The loss of the best constant, which losses are divided by.
+    task : DescentTask
     settings : DescentSettings
     autoencoder : MultiScaleAutoencoder or None
         None is enough for random starts in weight space.
@@ -183,7 +192,7 @@ def descend(
     Descent
     """
     with torch.enable_grad():
-        run = _Run(train, validation, loss_name, reference, settings, autoencoder, seed)
+        run = _Run(task, settings, autoencoder, seed)
         try:
             run.descend(report)
         except KeyboardInterrupt:
@@ -200,21 +209,18 @@ class _Run:
 
     def __init__(
         self,
-        train: Rows,
-        validation: Rows,
-        loss_name: str,
-        reference: float,
+        task: DescentTask,
         settings: DescentSettings,
         autoencoder: MultiScaleAutoencoder | None,
         seed: int,
     ) -> None:
-        self.settings, self.loss_name, self.reference = settings, loss_name, reference
+        self.settings, self.loss_name, self.reference = settings, task.loss_name, task.reference
         self.autoencoder = autoencoder
-        self.train = _TorchRows.of(train, settings.device)
-        self.validation = _TorchRows.of(validation, settings.device)
-        self.d, self.k = train.X.shape[1], train.target.shape[1]
+        self.train = _TorchRows.of(task.train, settings.device)
+        self.validation = _TorchRows.of(task.validation, settings.device)
+        self.d, self.k = task.train.X.shape[1], task.train.target.shape[1]
         self.generator = Generator().manual_seed(seed)
-        encoded, scale, shift = class_scores(train.target, train.weight, loss_name)
+        encoded, scale, shift = class_scores(task.train.target, task.train.weight, task.loss_name)
         self.encoded_target = self._tensor(encoded)
         self.scale, self.shift = self._tensor(scale), self._tensor(shift)
         self.allowed = torch.tensor(
@@ -322,11 +328,7 @@ class _Run:
                 price = min(candidate.price for candidate in self.candidates)
                 since_best = 0 if price < best - settings.tol else since_best + EVALUATION_STEPS
                 best = min(best, price)
-                is_late = (
-                    settings.max_seconds is not None
-                    and time.monotonic() - started > settings.max_seconds
-                )
-                if step == settings.max_iter or since_best > settings.n_iter_no_change or is_late:
+                if step == settings.max_iter or since_best > settings.n_iter_no_change:
                     break
             if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
                 self._drop_weakest()

@@ -159,17 +159,14 @@ def search(
     if problem.is_constant:
         constant = problem.point(problem.constant())
         return _finish(problem, [constant], settings.alpha, None, refits=True)
-    from ._descent import descend  # here, so that predicting needs no torch
+    from ._descent import DescentTask, descend  # here, so that predicting needs no torch
 
     start = settings.start
     if isinstance(start, SparseMLP):
         settings = replace(settings, start=problem.scaling.unfold(start))
     needs_autoencoder = settings.space == "latent" or settings.start == "data"
     descent = descend(
-        problem.train,
-        problem.validation,
-        loss_name,
-        problem.reference,
+        DescentTask(problem.train, problem.validation, loss_name, problem.reference),
         settings,
         load_autoencoder() if needs_autoencoder else None,
         seed,

@@ -28,7 +28,14 @@ def imported_at_the_top(path):
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_modules_of_the_prediction_side_load_without_torch(module):
     names = imported_at_the_top(PACKAGE / f"{module}.py")
-    assert not names & {"torch", "_descent", "_autoencoder", "_checkpoint", "_soft_network"}
+    assert not names & {
+        "torch",
+        "_descent",
+        "_autoencoder",
+        "_checkpoint",
+        "_soft_network",
+        "_start_points",
+    }
 
 
 def test_nothing_imports_the_estimators_or_pretraining():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import os
 import warnings
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
@@ -38,7 +40,7 @@ class _BaseSWAT(BaseEstimator):
         "max_width": [Interval(Integral, 1, None, closed="left")],
         "activations": [StrOptions({"all", *ACTIVATION_NAMES}), "array-like"],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
-        "start": [StrOptions({"data", "random"}), BaseEstimator],
+        "start": [StrOptions({"data", "random"}), BaseEstimator, SparseMLP],
         "space": [StrOptions({"latent", "weights"})],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -182,23 +184,34 @@ class _BaseSWAT(BaseEstimator):
             fits = (self.network_.n_features, self.network_.n_outputs) == (
                 self.n_features_in_, n_outputs,
             )  # fmt: skip
-            if fits and self.network_.depth:
+            if fits:
                 start = self.network_
-        if not isinstance(start, BaseEstimator):
+        if isinstance(start, str):
             return start
-        network = SparseMLP.from_sklearn(start, exact=False)
+        network = start if isinstance(start, SparseMLP) else self._network_of(start)
         if (network.n_features, network.n_outputs) != (self.n_features_in_, n_outputs):
             raise ValueError(
                 f"start has {network.n_features} features and {network.n_outputs} outputs, but "
                 f"the data have {self.n_features_in_} and {n_outputs}; pass an MLP that was "
                 "fitted on such data, or start='data'"
             )
-        if not 1 <= network.depth <= MAX_DEPTH:
+        if network.depth > MAX_DEPTH:
             raise ValueError(
-                f"start has {network.depth} hidden layers, between 1 and {MAX_DEPTH} are "
-                "possible; pass a shallower MLP, or start='data'"
+                f"start has {network.depth} hidden layers, at most {MAX_DEPTH} are possible; "
+                "pass a shallower MLP, or start='data'"
             )
-        return network
+        # A linear network has no hidden layer to descend with; it is tried in any case.
+        return network if network.depth else "data"
+
+    @staticmethod
+    def _network_of(estimator: Any) -> SparseMLP:
+        """Return a fitted estimator's network: ours, or a scikit-learn MLP's."""
+        found = getattr(estimator, "network_", None)
+        return (
+            found
+            if isinstance(found, SparseMLP)
+            else SparseMLP.from_sklearn(estimator, exact=False)
+        )
 
     def _torch_device(self) -> Any:
         import torch
@@ -248,13 +261,20 @@ class _BaseSWAT(BaseEstimator):
         ------
         ValueError
             If every network of the front is larger.
+        TypeError
+            If `max_nnz` is no integer.
         """
         check_is_fitted(self)
-        affordable = [point for point in self.path_ if point.nnz <= max_nnz]
+        try:
+            max_nnz = operator.index(max_nnz)
+        except TypeError:
+            message = f"max_nnz={max_nnz!r} is no integer; pass a number of non-zeros"
+            raise TypeError(message) from None
+        affordable = [point for point in self.path_ if point.network.nnz <= max_nnz]
         if not affordable:
             raise ValueError(
                 f"max_nnz={max_nnz} is too small: the smallest network of the front has "
-                f"{self.path_[0].nnz} non-zeros; pass at least that"
+                f"{self.path_[0].network.nnz} non-zeros; pass at least that"
             )
         selected = copy.copy(self)
         selected.network_ = affordable[-1].network
@@ -336,16 +356,20 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         loss divided by that of the best constant): at the default, 100 numbers
         must explain 1 % of it. Higher prices give smaller networks.
     depth : "auto", int from 1 to 4, or several, default="auto"
-        Numbers of hidden layers to search; "auto" searches all four.
+        Numbers of hidden layers to search; "auto" searches all four. Linear networks
+        are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=16
         Neurons per hidden layer at most.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
         Candidates per depth.
-    start : {"data", "random"} or fitted MLP, default="data"
+    start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
-        the rows, at random (arXiv 2410.08339), or at a scikit-learn MLP.
+        the rows, at random (arXiv 2410.08339), or at the network of a fitted
+        scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
+        whatever `depth`, `max_width` and `activations` say. A search clones, and so
+        un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
     space : {"latent", "weights"}, default="latent"
         Where it descends. With "weights" and ``start="random"`` the pretrained
         autoencoder plays no part: the honest comparison.
@@ -375,7 +399,7 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
     verbose : int, default=0
         Above 0, print a line every few descent steps.
     warm_start : bool, default=False
-        Start at the network of the previous fit.
+        Start at the network of the previous fit, as with `start`.
 
     Attributes
     ----------
@@ -383,7 +407,8 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         The chosen network, on raw rows.
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
-        normalised `train_loss` and `validation_loss`.
+        normalised `train_loss` and `validation_loss`, measured before the network
+        was refitted on all rows.
     nnz_, depth_, n_layers_, n_outputs_ : int
         Of `network_`.
     hidden_layer_sizes_ : tuple of int
@@ -527,16 +552,20 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         loss divided by that of the best constant): at the default, 100 numbers
         must explain 1 % of it. Higher prices give smaller networks.
     depth : "auto", int from 1 to 4, or several, default="auto"
-        Numbers of hidden layers to search; "auto" searches all four.
+        Numbers of hidden layers to search; "auto" searches all four. Linear networks
+        are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=16
         Neurons per hidden layer at most.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
         Candidates per depth.
-    start : {"data", "random"} or fitted MLP, default="data"
+    start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
-        the rows, at random (arXiv 2410.08339), or at a scikit-learn MLP.
+        the rows, at random (arXiv 2410.08339), or at the network of a fitted
+        scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
+        whatever `depth`, `max_width` and `activations` say. A search clones, and so
+        un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
     space : {"latent", "weights"}, default="latent"
         Where it descends. With "weights" and ``start="random"`` the pretrained
         autoencoder plays no part: the honest comparison.
@@ -568,7 +597,7 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
     verbose : int, default=0
         Above 0, print a line every few descent steps.
     warm_start : bool, default=False
-        Start at the network of the previous fit.
+        Start at the network of the previous fit, as with `start`.
 
     Attributes
     ----------
@@ -576,7 +605,8 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         The chosen network, on raw rows.
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
-        normalised `train_loss` and `validation_loss`.
+        normalised `train_loss` and `validation_loss`, measured before the network
+        was refitted on all rows.
     nnz_, depth_, n_layers_, n_outputs_ : int
         Of `network_`.
     hidden_layer_sizes_ : tuple of int
@@ -754,8 +784,12 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Predict the logarithm of `predict_proba`."""
-        probabilities = self.predict_proba(X)
-        return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+        raw = self._raw_outputs(X)
+        if self._is_multilabel:
+            return np.asarray(log_expit(raw))
+        if raw.shape[1] == 1:
+            return np.hstack([log_expit(-raw), log_expit(raw)])
+        return np.asarray(log_softmax(raw, axis=1))
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Return the log-odds (two classes, labels) or unnormalised log-probabilities.

@@ -233,7 +233,8 @@ class SparseMLP:
         if not hasattr(mlp, "coefs_"):
             raise ValueError(
                 f"{type(mlp).__name__} has no coefs_: pass an MLPRegressor or MLPClassifier "
-                "after its fit"
+                "after its fit, and inside a search, which un-fits what it clones, "
+                "sklearn.frozen.FrozenEstimator(mlp)"
             )
         readable = _FROM_SKLEARN if exact else {**_FROM_SKLEARN, "relu": "leaky_relu"}
         if mlp.activation not in readable:

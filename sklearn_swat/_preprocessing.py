@@ -33,14 +33,15 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
     Returns
     -------
     X, target, weight : ndarray
-        Of the distinct rows, in lexicographic order; weights of equal rows are added.
+        Of the distinct rows, in lexicographic order; weights of equal rows are added,
+        and the largest of them is 1, so that their scale changes nothing.
 
     Examples
     --------
     >>> import numpy as np
     >>> X, target, weight = np.array([[2.0], [1.0], [2.0]]), np.zeros((3, 1)), np.ones(3)
     >>> [part.tolist() for part in canonical_rows(X, target, weight)]
-    [[[1.0], [2.0]], [[0.0], [0.0]], [1.0, 2.0]]
+    [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0]]
     """
     counts = weight > 0
     # + 0.0 turns -0.0 into 0.0, so that equal rows are equal in bits too.
@@ -54,7 +55,7 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
     return (
         np.ascontiguousarray(both[is_new, k:]),
         np.ascontiguousarray(both[is_new, :k]),
-        weight,
+        weight / weight.max(initial=0.0),
     )
 
 

@@ -17,7 +17,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ __all__ = [
     "Rows",
     "choose",
     "constant_network",
+    "fold_linear_layers",
     "folded_nnz",
     "pareto_front",
     "prune_path",
@@ -104,6 +105,44 @@ def folded_nnz(network: SparseMLP) -> int:
     return int(sum(map(np.count_nonzero, network.weights)) + sum(biases))
 
 
+def fold_linear_layers(network: SparseMLP) -> SparseMLP:
+    """Multiply out hidden layers of identity neurons alone, where that adds no numbers.
+
+    Parameters
+    ----------
+    network : SparseMLP
+
+    Returns
+    -------
+    SparseMLP
+        With the same outputs, up to rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> linear = SparseMLP(
+    ...     (np.array([[3.0], [-1.5]]), np.array([[0.5]])),
+    ...     (np.array([1.0]), np.array([2.0])),
+    ...     (("identity",),),
+    ... )
+    >>> print(fold_linear_layers(linear))
+    y = 1.5 x0 - 0.75 x1 + 2.5
+    """
+    for i, names in enumerate(network.activations):
+        if set(names) == {"identity"}:
+            weights, biases = list(network.weights), list(network.biases)
+            product, last = weights[i] @ weights[i + 1], biases[i] @ weights[i + 1] + biases[i + 1]
+            shorter = replace(
+                network,
+                weights=(*weights[:i], product, *weights[i + 2 :]),
+                biases=(*biases[:i], last, *biases[i + 2 :]),
+                activations=(*network.activations[:i], *network.activations[i + 1 :]),
+            )
+            if folded_nnz(shorter) <= folded_nnz(network):
+                return fold_linear_layers(shorter)
+    return network
+
+
 def prune_path(
     network: SparseMLP,
     train: Rows,
@@ -163,6 +202,7 @@ def prune_path(
         return PathPoint(network, *losses)
 
     path = [point(network)]
+    network = fold_linear_layers(network)
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
@@ -172,6 +212,7 @@ def prune_path(
             x = minimise(objective, n_iter, should_stop)
             path.append(point(objective.to_network(x)))
             network = objective.to_network(_remove_least_salient(objective, x, keep))
+            network = fold_linear_layers(network)
     path.append(point(constant_network(network, train, loss)))
     return path
 

@@ -87,6 +87,12 @@ class _Problem:
         """The loss of the best constant, which losses are divided by."""
         return self.loss.constant_loss(self.train.target, self.train.weight)
 
+    def linear(self) -> SparseMLP:
+        """Return a linear network of all features, to be refined."""
+        d, k = self.rows.X.shape[1], self.rows.target.shape[1]
+        all_but_zero = np.full((d, k), 1e-3)
+        return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
+
     def refine(self, network: SparseMLP) -> SparseMLP:
         """Refit a network's numbers on all rows."""
         return refine(network, self.rows, self.loss, l2=PRIOR / len(self.rows.X))
@@ -177,6 +183,7 @@ def search(
     if isinstance(settings.start, SparseMLP):
         networks.append(settings.start)
         beginnings.append(settings.start)
+    beginnings.append(problem.linear())  # what hidden neurons have to be better than
     constant = problem.point(problem.constant())
     points: list[PathPoint] = []
     if refines and not descent.was_interrupted:

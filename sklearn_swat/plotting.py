@@ -52,7 +52,10 @@ def _new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
 
 
 def _shorten(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    if len(name) <= LONGEST_NAME:
+        return name
+    head = LONGEST_NAME // 2  # names often begin alike, and often end alike
+    return name[:head] + "…" + name[len(name) - (LONGEST_NAME - head - 1) :]
 
 
 # --------------------------------------------------------------------- the network
@@ -266,7 +269,7 @@ class NetworkDisplay:
         network = self.network
         hidden = sum(network.hidden_layer_sizes)
         return (
-            f"{network.nnz} non-zeros",
+            f"{network.nnz} non-zero{'' if network.nnz == 1 else 's'}",
             f"{len(features)} of {network.n_features} features, "
             f"{hidden} hidden neuron{'' if hidden == 1 else 's'}",
         )
@@ -566,11 +569,18 @@ class ParetoDisplay:
         else:
             ax.set_xscale("symlog", linthresh=1.0)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_minor_formatter(self._minor_label)
         ax.set_xlabel("non-zero weights and biases")
         ax.set_ylabel(self.value_name)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=FONT_SIZE)
         return self
+
+    def _minor_label(self, size: float, _: float) -> str:
+        """Label a tick between powers of ten where there are few powers on the axis."""
+        is_narrow = self.nnz.max(initial=1) < 30 * max(1, self.nnz.min(initial=1))
+        leads = size / 10 ** np.floor(np.log10(size)) if size > 0 else 0.0
+        return f"{size:,.0f}" if is_narrow and round(leads) in (2, 5) else ""
 
 
 # --------------------------------------------------------------------- the descent

@@ -2,17 +2,22 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_swat import SWATClassifier, SWATRegressor
+from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": [1, 2], "random_state": 0}
 
@@ -101,3 +106,59 @@ def test_predicting_and_importing_need_no_torch(diabetes, tmp_path):
         "assert np.array_equal(model.predict(X), expected)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_linear_target_gets_a_linear_network():
+    X = np.random.RandomState(0).standard_normal((200, 4))
+    model = SWATRegressor(**QUICK).fit(X, 2 * X[:, 0] - X[:, 1] + 1)
+    assert (model.depth_, model.nnz_) == (0, 3)
+    np.testing.assert_allclose(model.coefs_[0][:, 0], [2, -1, 0, 0], atol=0.02)
+
+
+@pytest.mark.parametrize("wrap", ["as it is", "frozen", "network", "swat"])
+def test_a_search_can_begin_at_a_fitted_network(diabetes, wrap):
+    X, y = diabetes
+    mlp = MLPRegressor(
+        hidden_layer_sizes=(5,), activation="tanh", solver="lbfgs", max_iter=20, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp.fit(X, (y - y.mean()) / y.std())
+    start = {
+        "as it is": mlp,
+        "frozen": FrozenEstimator(mlp),
+        "network": SparseMLP.from_sklearn(mlp, exact=False),
+        "swat": SWATRegressor(**QUICK).fit(X, y),
+    }[wrap]
+    model = SWATRegressor(start=start, **QUICK)
+    assert model.fit(X, y).score(X, y) > 0.4
+    if wrap == "as it is":
+        with pytest.raises(ValueError, match=r"FrozenEstimator\(mlp\)"):
+            clone(model).fit(X, y)
+    elif wrap != "swat":
+        assert clone(model).fit(X, y).score(X, y) > 0.4
+
+
+@pytest.mark.parametrize("max_nnz", [3.5, "a", None])
+def test_a_budget_is_an_integer(diabetes, max_nnz):
+    model = SWATRegressor(**QUICK).fit(*diabetes)
+    with pytest.raises(TypeError, match="no integer"):
+        model.select(max_nnz=max_nnz)
+
+
+def test_the_scale_of_the_sample_weights_changes_nothing(diabetes):
+    X, y = diabetes
+    plain = SWATRegressor(**QUICK).fit(X, y).predict(X)
+    for scale in (0.3, 1e-3, 7.0):
+        weighted = SWATRegressor(**QUICK).fit(X, y, sample_weight=np.full(len(y), scale))
+        np.testing.assert_array_equal(weighted.predict(X), plain)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_logarithms_of_probabilities_stay_exact_where_probabilities_vanish(n_classes):
+    X, y = load_iris(return_X_y=True)
+    model = SWATClassifier(**QUICK).fit(X[y < n_classes], y[y < n_classes])
+    far = model.predict_log_proba(1e6 * X[:5])
+    assert np.isfinite(far).all()
+    assert far.min() < -1000
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))

@@ -23,6 +23,7 @@ from sklearn_swat._pruning import (
     Rows,
     choose,
     constant_network,
+    fold_linear_layers,
     folded_nnz,
     pareto_front,
     prune_path,
@@ -399,3 +400,21 @@ def test_the_constant_network_predicts_the_shares_of_the_classes():
     train, _, loss = table(load_iris)
     network = constant_network(random_network(1, loss, 4, 3), train, loss)
     np.testing.assert_allclose(network.predict(train.X[:1])[0], train.target.mean(axis=0))
+
+
+def test_a_layer_of_identity_neurons_is_multiplied_out_where_that_adds_nothing():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((20, 3))
+    names = (("tanh",) * 4, ("identity",) * 2, ("sigmoid",) * 3)
+    sizes = (3, 4, 2, 3, 1)
+    weights = tuple(rng.standard_normal(shape) for shape in pairwise(sizes))
+    network = SparseMLP(weights, tuple(rng.standard_normal(n) for n in sizes[1:]), names)
+    folded = fold_linear_layers(network)
+    assert folded.activations == (("tanh",) * 4, ("sigmoid",) * 3)
+    np.testing.assert_allclose(folded.predict(X), network.predict(X), rtol=1e-10)
+    # Through one neuron, 4 + 4 weights do what a product would need 16 for.
+    bottleneck = SparseMLP(
+        (rng.standard_normal((4, 1)), rng.standard_normal((1, 4))), (np.ones(1), np.ones(4)),
+        (("identity",),),
+    )  # fmt: skip
+    assert fold_linear_layers(bottleneck) is bottleneck

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from ._start_points import (
     random_scores,
     write_network,
 )
+from ._threads import one_torch_thread
 
 if TYPE_CHECKING:
     from ._refinement import Rows
@@ -191,7 +193,9 @@ def descend(
     -------
     Descent
     """
-    with torch.enable_grad():
+    size = settings.batch_size
+    is_small = settings.device.type == "cpu" and (size == "auto" or int(size) <= FULL_BATCH_ROWS)
+    with torch.enable_grad(), one_torch_thread() if is_small else nullcontext():
         run = _Run(task, settings, autoencoder, seed)
         try:
             run.descend(report)

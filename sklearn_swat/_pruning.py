@@ -30,10 +30,10 @@ from ._refinement import (
     Rows,
     ShouldStop,
     minimise,
-    one_blas_thread,
     refine,
     solve,
 )
+from ._threads import one_blas_thread
 
 __all__ = [
     "PathPoint",

@@ -15,20 +15,17 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ._activations import ACTIVATIONS
 from ._losses import Loss
 from ._network import SparseMLP, activation_slices
+from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 ShouldStop = Callable[[], bool]
@@ -40,21 +37,6 @@ FULL_CURVATURE_WEIGHTS = 300
 # The curvature is taken from at most about this many (row, output) pairs, evenly
 # spaced: a step in a slightly wrong metric is still judged by the exact loss.
 CURVATURE_PAIRS = 2000
-
-
-@cache
-def _threadpools() -> Any:
-    return ThreadpoolController()
-
-
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Return a context in which NumPy's and SciPy's matrix products use one thread.
-
-    The products here take microseconds. Handing them to several threads makes a
-    path slower, by a factor of 20 where the cores have other work.
-    """
-    limit: AbstractContextManager[Any] = _threadpools().limit(limits=1, user_api="blas")
-    return limit
 
 
 @dataclass(frozen=True, eq=False)

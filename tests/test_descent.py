@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
@@ -30,6 +31,17 @@ def test_an_interrupted_descent_keeps_the_best_network_and_warns(diabetes, monke
     with pytest.warns(ConvergenceWarning, match="interrupted after 7"):
         model.fit(*diabetes)
     assert model.score(*diabetes) > 0
+
+
+def test_a_descent_works_on_one_thread_and_leaves_their_number_alone(diabetes, monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    step = _descent._Run._step
+    monkeypatch.setattr(
+        _descent._Run, "_step", lambda *a: (seen.append(torch.get_num_threads()), step(*a))
+    )
+    SWATRegressor(**SMALL).fit(*diabetes)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_weak_candidates_are_dropped_on_the_way(diabetes):

@@ -10,7 +10,7 @@ import sklearn_swat
 PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "__init__", "_activations", "_estimators", "_losses", "_network", "_network_text",
-    "_preprocessing", "_pruning", "_refinement", "_search",
+    "_preprocessing", "_pruning", "_refinement", "_search", "_threads",
 )  # fmt: skip
 
 

@@ -84,7 +84,11 @@ def moments(values: Array, weight: Array) -> tuple[Array, Array]:
     deviation = np.sqrt(share @ np.square(scaled - mean))
     # Subnormal magnitudes carry too few digits to be worth a feature.
     is_constant = (deviation <= _ROUNDING) | (unit * deviation < np.finfo(np.float64).tiny)
-    return mean * unit, np.where(is_constant, 0.0, deviation * unit)
+    # The mean of equal numbers is that number, whatever rounding made of it.
+    return (
+        np.where(is_constant, values[0], mean * unit),
+        np.where(is_constant, 0.0, deviation * unit),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ N_PATHS = 3  # the best candidates of the descent that a pruning path starts fro
 # The paths refine under a penalty of PRIOR / n on squared weights of standardised rows: for
 # a log-loss of n rows, the negative logarithm of a normal prior of unit variance.
 PRIOR = 0.5
+NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class _Problem:
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
         parts = split_rows(target, validation_fraction, random_state, is_regression=is_regression)
         train, validation = (_take(rows, part) for part in parts)
-        if not loss.constant_loss(train.target, train.weight) > 0:
+        if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
         return cls(rows, train, validation, loss, scaling)
 
@@ -106,7 +107,7 @@ class _Problem:
     @property
     def is_constant(self) -> bool:
         """Whether no network can be better than a constant."""
-        return not self.rows.X.any() or not self.reference > 0
+        return not self.rows.X.any() or not self.reference > NO_LOSS
 
     def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""

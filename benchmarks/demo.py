@@ -116,7 +116,7 @@ def save_pictures(model: Any, X: Any, y: Any, dense: tuple[int, float], stem: Pa
     front.ax_.set_ylabel(f"test {front.value_name}")
     for display, what in ((network, "network"), (front, "front")):
         path = stem.with_name(f"{stem.name}_{what}.png")
-        display.figure_.savefig(path, dpi=150)
+        display.figure_.savefig(path, dpi=150, bbox_inches="tight")
         print(f"saved {path}")
 
 

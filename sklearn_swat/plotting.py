@@ -578,7 +578,8 @@ class ParetoDisplay:
 
     def _minor_label(self, size: float, _: float) -> str:
         """Label a tick between powers of ten where there are few powers on the axis."""
-        is_narrow = self.nnz.max(initial=1) < 30 * max(1, self.nnz.min(initial=1))
+        low, high = self.ax_.get_xlim()
+        is_narrow = high < 30 * max(1.0, low)
         leads = size / 10 ** np.floor(np.log10(size)) if size > 0 else 0.0
         return f"{size:,.0f}" if is_narrow and round(leads) in (2, 5) else ""
 

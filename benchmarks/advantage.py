@@ -24,16 +24,12 @@ from sklearn.model_selection import train_test_split
 from benchmarks._data import TASKS, Table, available_tables, load_table, split_table
 from benchmarks._dense import dense_mlp, fit_quietly
 from benchmarks._results import describe_machine, run_and_keep
+from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS
 from sklearn_swat import SWATClassifier, SWATRegressor
 
-MAX_ROWS = 10_000
 ALL_ROWS = 0  # on the command line
 TEST_ROWS = 2_000  # at most, which keeps the noise of a test loss far below that of the seeds
 LEAST_PROBABILITY = 1e-3  # of a class, in a test loss: an unseen class must not cost infinity
-
-# Descent on the weights gets the best of these multiples of its default rate, by validation.
-WEIGHT_RATE_FACTORS = (0.3, 1.0, 3.0)
-NEVER = 1_000_000  # n_iter_no_change that no descent reaches: wall time alone ends it
 
 DESCENTS = {
     "start": {"max_iter": 0},
@@ -163,7 +159,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         keep(method, *fitted(refine=False, **parameters))
     seconds = methods["latent"]["seconds"]
     rate, max_iter = (estimator().get_params()[p] for p in ("learning_rate", "max_iter"))
-    for start in ("data", "random"):
+    for start in WEIGHT_STARTS:
         free = {"space": "weights", "start": start, "refine": False, "n_iter_no_change": NEVER}
         _, trial = fitted(max_iter=max_iter, **free)
         steps = max(1, round(max_iter * seconds / trial))

@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ._activations import ACTIVATION_NAMES
+from ._network import MAX_DEPTH
 from ._soft_network import NetworkScores, SoftNetwork
 
-MAX_DEPTH = 4
 N_ACTIVATIONS = len(ACTIVATION_NAMES)
 
 

@@ -23,6 +23,7 @@ from torch.optim.adam import adam
 
 from ._activations import ACTIVATION_NAMES
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
+from ._losses import LOSSES
 from ._network import SparseMLP
 from ._objective import data_loss, hard_size, soft_size
 from ._preprocessing import class_scores
@@ -408,8 +409,8 @@ class _Run:
     def _harden(self, network: SoftNetwork, chosen: list[int]) -> list[SparseMLP]:
         parts = {name: tensor[chosen] for name, tensor in network.tensors().items()}
         depths = tuple(network.depths[i] for i in chosen)
-        out_activation = {"squared_error": "identity"}.get(self.loss_name, self.loss_name)
-        return harden(replace(network, **parts, depths=depths), out_activation)
+        hard = replace(network, **parts, depths=depths)
+        return harden(hard, LOSSES[self.loss_name].out_activation)
 
     def _drop_weakest(self) -> None:
         """Keep the better half of the candidates, and the moments of their gradients."""

@@ -21,12 +21,11 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._activations import ACTIVATION_NAMES
-from ._network import SparseMLP
+from ._network import MAX_DEPTH, SparseMLP
 from ._pruning import PathPoint
 from ._refinement import Rows
 from ._search import search, to_device
 
-MAX_DEPTH = 4
 Array = NDArray[np.float64]
 
 
@@ -60,26 +59,26 @@ class _BaseSWAT(BaseEstimator):
     def __init__(
         self,
         *,
-        alpha: float,
-        depth: Any,
-        max_width: int,
-        activations: Any,
-        n_restarts: int,
-        start: Any,
-        space: str,
-        max_iter: int,
-        learning_rate: float,
-        batch_size: int | str,
-        refine: bool,
-        validation_fraction: float,
-        n_iter_no_change: int,
-        tol: float,
-        checkpoint: Any,
-        device: str,
-        n_jobs: int | None,
-        random_state: Any,
-        verbose: int,
-        warm_start: bool,
+        alpha: float = 1e-4,
+        depth: Any = "auto",
+        max_width: int = 16,
+        activations: Any = "all",
+        n_restarts: int = 2,
+        start: Any = "data",
+        space: str = "latent",
+        max_iter: int = 60,
+        learning_rate: float = 0.1,
+        batch_size: int | str = "auto",
+        refine: bool = True,
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 25,
+        tol: float = 1e-4,
+        checkpoint: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
     ) -> None:
         self.alpha = alpha
         self.depth = depth
@@ -207,11 +206,9 @@ class _BaseSWAT(BaseEstimator):
     def _network_of(estimator: Any) -> SparseMLP:
         """Return a fitted estimator's network: ours, or a scikit-learn MLP's."""
         found = getattr(estimator, "network_", None)
-        return (
-            found
-            if isinstance(found, SparseMLP)
-            else SparseMLP.from_sklearn(estimator, exact=False)
-        )
+        if isinstance(found, SparseMLP):
+            return found
+        return SparseMLP.from_sklearn(estimator, exact=False)
 
     def _torch_device(self) -> Any:
         import torch
@@ -330,15 +327,18 @@ class _BaseSWAT(BaseEstimator):
         """Output activation."""
         return self.network_.out_activation
 
-    def _raw_outputs(self, X: ArrayLike) -> Array:
+    def _validated(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return self.network_.decision_function(X)
+        rows: Array = validate_data(self, X, reset=False, dtype=np.float64)
+        return rows
+
+    def _raw_outputs(self, X: ArrayLike) -> Array:
+        rows = self._validated(X)  # before the network is asked for: it may not be fitted
+        return self.network_.decision_function(rows)
 
     def _outputs(self, X: ArrayLike) -> Array:
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return self.network_.predict(X)
+        rows = self._validated(X)  # before the network is asked for: it may not be fitted
+        return self.network_.predict(rows)
 
 
 class SWATRegressor(RegressorMixin, _BaseSWAT):
@@ -439,53 +439,6 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
     >>> model.select(max_nnz=30).nnz_ <= 30
     True
     """
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 1e-4,
-        depth: Any = "auto",
-        max_width: int = 16,
-        activations: Any = "all",
-        n_restarts: int = 2,
-        start: Any = "data",
-        space: str = "latent",
-        max_iter: int = 60,
-        learning_rate: float = 0.1,
-        batch_size: int | str = "auto",
-        refine: bool = True,
-        validation_fraction: float = 0.2,
-        n_iter_no_change: int = 25,
-        tol: float = 1e-4,
-        checkpoint: Any = None,
-        device: str = "auto",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-        warm_start: bool = False,
-    ) -> None:
-        super().__init__(
-            alpha=alpha,
-            depth=depth,
-            max_width=max_width,
-            activations=activations,
-            n_restarts=n_restarts,
-            start=start,
-            space=space,
-            max_iter=max_iter,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            refine=refine,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            checkpoint=checkpoint,
-            device=device,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-            warm_start=warm_start,
-        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:

@@ -17,6 +17,7 @@ from ._network_text import network_text
 
 Array = NDArray[np.float64]
 
+MAX_DEPTH = 4  # hidden layers that a search goes up to
 OUT_ACTIVATIONS = ("identity", "logistic", "softmax")  # scikit-learn's names
 
 _BLOCK_ROWS = 2048  # rows per block: a layer of 16 neurons then takes 256 KB, one L2 cache

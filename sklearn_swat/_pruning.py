@@ -42,6 +42,7 @@ __all__ = [
     "constant_network",
     "fold_linear_layers",
     "folded_nnz",
+    "judge",
     "pareto_front",
     "prune_path",
     "refine",
@@ -130,7 +131,7 @@ def fold_linear_layers(network: SparseMLP) -> SparseMLP:
     """
     for i, names in enumerate(network.activations):
         if set(names) == {"identity"}:
-            weights, biases = list(network.weights), list(network.biases)
+            weights, biases = network.weights, network.biases
             product, last = weights[i] @ weights[i + 1], biases[i] @ weights[i + 1] + biases[i + 1]
             shorter = replace(
                 network,
@@ -191,17 +192,7 @@ def prune_path(
     if not 0 < keep < 1:
         raise ValueError(f"keep must lie strictly between 0 and 1, got {keep}: try 0.93")
     reference = loss.constant_loss(train.target, train.weight)
-
-    def point(network: SparseMLP) -> PathPoint:
-        losses = (
-            normalised_loss(
-                loss, network.decision_function(rows.X), rows.target, rows.weight, reference
-            )
-            for rows in (train, validation)
-        )
-        return PathPoint(network, *losses)
-
-    path = [point(network)]
+    path = [judge(network, train, validation, loss, reference)]
     network = fold_linear_layers(network)
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
@@ -210,11 +201,26 @@ def prune_path(
         with one_blas_thread(), np.errstate(all="ignore"):
             n_iter = max_iter * (_FIRST_ITERATIONS if len(path) == 1 else 1)
             x = minimise(objective, n_iter, should_stop)
-            path.append(point(objective.to_network(x)))
+            refined = objective.to_network(x)
+            path.append(judge(refined, train, validation, loss, reference))
             network = objective.to_network(_remove_least_salient(objective, x, keep))
             network = fold_linear_layers(network)
-    path.append(point(constant_network(network, train, loss)))
+    constant = constant_network(network, train, loss)
+    path.append(judge(constant, train, validation, loss, reference))
     return path
+
+
+def judge(
+    network: SparseMLP, train: Rows, validation: Rows, loss: Loss, reference: float
+) -> PathPoint:
+    """Return a network with its losses on both kinds of rows, divided by `reference`."""
+    losses = (
+        normalised_loss(
+            loss, network.decision_function(rows.X), rows.target, rows.weight, reference
+        )
+        for rows in (train, validation)
+    )
+    return PathPoint(network, *losses)
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:

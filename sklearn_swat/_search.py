@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, canonical_rows, split_rows
-from ._pruning import PathPoint, choose, constant_network, pareto_front, prune_path
+from ._pruning import PathPoint, choose, constant_network, judge, pareto_front, prune_path
 from ._refinement import Rows, refine
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class _Problem:
             train = validation = rows
         return cls(rows, train, validation, loss, scaling)
 
-    @property
+    @cached_property
     def reference(self) -> float:
         """The loss of the best constant, which losses are divided by."""
         return self.loss.constant_loss(self.train.target, self.train.weight)
@@ -98,12 +99,6 @@ class _Problem:
         """Refit a network's numbers on all rows."""
         return refine(network, self.rows, self.loss, l2=PRIOR / len(self.rows.X))
 
-    def prune(self, network: SparseMLP) -> list[PathPoint]:
-        """Run the pruning path of a network."""
-        l2 = PRIOR / len(self.train.X)
-        path = prune_path(network, self.train, self.validation, self.loss, l2=l2)
-        return path[1:]  # the first is as it was given
-
     @property
     def is_constant(self) -> bool:
         """Whether no network can be better than a constant."""
@@ -111,18 +106,11 @@ class _Problem:
 
     def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""
-        losses = (
-            self.loss.value(network.decision_function(rows.X), rows.target, rows.weight)
-            / (self.reference or 1.0)
-            for rows in (self.train, self.validation)
-        )
-        return PathPoint(network, *losses)
+        return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
 
     def constant(self) -> SparseMLP:
         """Return the best constant of the training rows."""
-        d, k = self.rows.X.shape[1], self.rows.target.shape[1]
-        like = SparseMLP((np.zeros((d, k)),), (np.zeros(k),), (), self.loss.out_activation)
-        return constant_network(like, self.train, self.loss)
+        return constant_network(self.linear(), self.train, self.loss)
 
 
 def search(
@@ -206,12 +194,14 @@ def _prune(
 ) -> tuple[list[PathPoint], bool]:
     """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
     points: list[PathPoint] = []
+    l2 = PRIOR / len(problem.train.X)
     paths = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(problem.prune)(network) for network in networks
+        delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=l2)
+        for network in networks
     )
     try:
         for path in paths:
-            points += path
+            points += path[1:]  # the first is as it was given
     except KeyboardInterrupt:
         return points, True
     return points, False

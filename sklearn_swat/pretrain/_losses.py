@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from .._autoencoder import MAX_DEPTH, MultiScaleAutoencoder
+from .._autoencoder import MultiScaleAutoencoder
+from .._network import MAX_DEPTH
 from .._objective import data_loss
 from .._soft_network import SoftNetwork, sharpen
 from ._sampler import Rows, Sampler

@@ -200,14 +200,16 @@ def pretrain(
     before: dict[str, Any] = {}
     if start is not None:
         config, before = read_header(start)
+    first_batch = before.get("n_batches", 0)
     autoencoder = MultiScaleAutoencoder(config, torch.Generator().manual_seed(seed))
     rows = 60 * batch_size
     sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
     losses = PretrainingLosses(autoencoder, sampling, seed)
     if start is not None:
         autoencoder.load_state_dict(load_checkpoint(start).state_dict())
-        losses.n_batches += before.get("n_batches", 0)
-        losses.step_size.data += before.get("step_size", -1.0) - losses.step_size.data
+        with torch.no_grad():
+            losses.n_batches.fill_(first_batch)
+            losses.step_size.fill_(before.get("step_size", losses.step_size.item()))
     epochs: list[dict[str, float]] = []
     state: dict[str, Any] = {}
     if resume:
@@ -220,7 +222,6 @@ def pretrain(
         losses.load_state_dict(state["module"])
         epochs = json.loads(state["epochs"])
     spent = epochs[-1]["seconds"] if epochs else 0.0
-    first_batch = before.get("n_batches", 0)
     budget = TimeBudget(60 * minutes, learning_rate, spent, first_batch)
     record = {
         "sampling": asdict(sampling), "minutes": minutes, "device": device,

@@ -22,8 +22,9 @@ from scipy.stats import spearmanr
 from torch import Generator, Tensor
 
 from .._activations import ACTIVATION_NAMES
-from .._autoencoder import MAX_DEPTH, MultiScaleAutoencoder
+from .._autoencoder import MultiScaleAutoencoder
 from .._checkpoint import load_checkpoint, read_header
+from .._network import MAX_DEPTH
 from .._soft_network import sharpen
 from ._losses import ALL_DEPTHS, PretrainingLosses, SamplingConfig, standardise_outputs
 from ._sampler import Sampler
@@ -209,7 +210,9 @@ def similarity(
         functional = (f - g).square().mean((1, 2)).sqrt().double().numpy()
         in_latent = latent_distances(a, b)
         distances[kind] = {"latent": in_latent.tolist(), "functional": functional.tolist()}
-    all_pairs = [np.concatenate([v[axis] for v in distances.values()]) for axis in _AXES]
+    all_pairs = [
+        np.concatenate([v[axis] for v in distances.values()]) for axis in ("latent", "functional")
+    ]
     result: dict[str, Any] = {
         "rank_correlation": float(spearmanr(*all_pairs)[0]),
         **{
@@ -227,9 +230,6 @@ def similarity(
     nearest = function[np.arange(n_networks), square.argmin(1)]
     result["neighbour"] = {"nearest": float(np.median(nearest)), "any": float(np.median(others))}
     return result
-
-
-_AXES = ("latent", "functional")
 
 
 def interpolation(

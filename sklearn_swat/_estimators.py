@@ -183,7 +183,7 @@ class _BaseSWAT(BaseEstimator):
             fits = (self.network_.n_features, self.network_.n_outputs) == (
                 self.n_features_in_, n_outputs,
             )  # fmt: skip
-            if fits:
+            if fits and self.network_.depth:
                 start = self.network_
         if isinstance(start, str):
             return start

@@ -139,6 +139,16 @@ def test_a_search_can_begin_at_a_fitted_network(diabetes, wrap):
         assert clone(model).fit(X, y).score(X, y) > 0.4
 
 
+def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
+    X = diabetes[0]
+    model = SWATRegressor(
+        space="weights", start="random", checkpoint="nowhere", warm_start=True, **QUICK
+    )
+    y = X @ np.arange(10.0)
+    assert model.fit(X, y).depth_ == 0
+    assert model.fit(X, y).score(X, y) > 0.99
+
+
 @pytest.mark.parametrize("max_nnz", [3.5, "a", None])
 def test_a_budget_is_an_integer(diabetes, max_nnz):
     model = SWATRegressor(**QUICK).fit(*diabetes)

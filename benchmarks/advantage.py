@@ -31,19 +31,19 @@ ALL_ROWS = 0  # on the command line
 TEST_ROWS = 2_000  # at most, which keeps the noise of a test loss far below that of the seeds
 LEAST_PROBABILITY = 1e-3  # of a class, in a test loss: an unseen class must not cost infinity
 
-DESCENTS = {
-    "start": {"max_iter": 0},
-    "latent": {},
-    "latent_random": {"start": "random"},
+LATENT_DESCENTS = {
+    "latent": {"space": "latent"},
+    "latent_random": {"space": "latent", "start": "random"},
 }
 FITS = {"fit": {}, "fit_weights": {"space": "weights", "start": "random"}}
 NAMES = {
     "start": "the data-set encoder's network, no descent",
-    "latent": "latent descent from there",
-    "latent_random": "latent descent from a random point",
+    "both": "the default descent from there: latent, then weights",
+    "latent": "descent on the latent point alone, from there",
+    "latent_random": "descent on a random latent point alone",
     "weights_data": "descent on the weights from the same start",
     "weights_random": "descent on the weights from random ones",
-    "fit": "the whole fit: latent descent, then pruning paths",
+    "fit": "the whole fit: the default descent, then pruning paths",
     "fit_weights": "the whole fit, with descent on random weights",
     "mlp": "scikit-learn's MLP, defaults",
     "mlp_early": "scikit-learn's MLP, early stopping on the same share of rows",
@@ -154,17 +154,24 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         model = estimator(random_state=seed, **parameters).fit(X_train, y_train)
         return model, time.perf_counter() - start
 
+    def fitted_within(seconds: float, **parameters: Any) -> tuple[Any, float]:
+        """Fit with as many steps as take so long."""
+        _, trial = fitted(**parameters)
+        steps = estimator().max_iter * seconds / trial
+        return fitted(**{**parameters, "max_iter": max(1, round(steps))})
+
     fitted(max_iter=1, refine=False)  # the import of torch is nobody's
-    for method, parameters in DESCENTS.items():
-        keep(method, *fitted(refine=False, **parameters))
-    seconds = methods["latent"]["seconds"]
-    rate, max_iter = (estimator().get_params()[p] for p in ("learning_rate", "max_iter"))
+    keep("start", *fitted(refine=False, max_iter=0))
+    keep("both", *fitted(refine=False))
+    seconds, rate = methods["both"]["seconds"], estimator().learning_rate
+    free = {"refine": False, "n_iter_no_change": NEVER}
+    for method, parameters in LATENT_DESCENTS.items():
+        keep(method, *fitted_within(seconds, **free, **parameters))
     for start in WEIGHT_STARTS:
-        free = {"space": "weights", "start": start, "refine": False, "n_iter_no_change": NEVER}
-        _, trial = fitted(max_iter=max_iter, **free)
-        steps = max(1, round(max_iter * seconds / trial))
         runs = [
-            fitted(max_iter=steps, learning_rate=factor * rate, **free)
+            fitted_within(
+                seconds, **free, space="weights", start=start, learning_rate=factor * rate
+            )
             for factor in WEIGHT_RATE_FACTORS
         ]
         best = min(runs, key=lambda run: min(p.validation_loss for p in run[0].path_))
@@ -266,12 +273,14 @@ def make_report(results: dict[str, Any]) -> str:
     lines += [medians.round(3).to_string(), ""]
     lines += ["Tables won (median difference of the loss; below 0 is better)", ""]
     rivals = (
+        ("both", "weights_random"),
+        ("both", "weights_data"),
         ("latent", "weights_random"),
         ("latent", "weights_data"),
         ("latent", "latent_random"),
         ("start", "mlp"),
         ("start", "mlp_early"),
-        ("latent", "mlp"),
+        ("both", "mlp"),
         ("fit", "fit_weights"),
         ("fit", "mlp"),
     )

@@ -2,7 +2,8 @@
 
 A candidate is one (depth, restart). All descend in one batch: in the latent space
 (arXiv 2410.08339, 2506.08270) on their latent points, through the decoders; in
-weight space on their scores directly. On the way the soft networks sharpen until
+weight space on their scores directly; or first on both and then, where a latent
+point would not get lower, on the weights. On the way the soft networks sharpen until
 they are hard, the weakest candidates are dropped, and every few steps each
 candidate's HARD network is judged on the validation rows: the best of these
 verdicts is what a candidate is worth, whatever its soft loss says.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.optim.adam import adam
 
@@ -25,7 +27,7 @@ from ._activations import ACTIVATION_NAMES
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
 from ._losses import LOSSES
 from ._network import SparseMLP
-from ._objective import data_loss, hard_size, soft_size
+from ._objective import data_loss, hard_size, row_losses, soft_size
 from ._preprocessing import class_scores
 from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen
 from ._start_points import (
@@ -33,6 +35,7 @@ from ._start_points import (
     latent_from_data,
     normal,
     random_scores,
+    read_out,
     write_network,
 )
 from ._threads import one_torch_thread
@@ -41,9 +44,14 @@ if TYPE_CHECKING:
     from ._refinement import Rows
 
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
+SPREAD = 1.0  # between the restarts from the same rows, in random networks
+ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
 WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
+LATENT_RATE = 0.5  # of the learning rate
+CORRECTION_RATE = 0.2  # of the learning rate, for the weights beside a latent point
+LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the latent one
 THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
@@ -121,6 +129,8 @@ class Candidate:
         Its J: normalised validation loss plus alpha times size.
     validation_loss : float
         Normalised.
+    row_losses : ndarray of shape (N,), optional
+        The normalised loss of each validation row.
     """
 
     depth: int
@@ -128,6 +138,18 @@ class Candidate:
     network: SparseMLP | None = None
     price: float = np.inf
     validation_loss: float = np.inf
+    row_losses: NDArray[np.float64] | None = None
+
+    def is_beaten(
+        self, price: float, row_losses: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> bool:
+        """Say whether a later network's lower price is more than luck with its rows."""
+        if self.row_losses is None:
+            return True
+        difference = row_losses - self.row_losses
+        spread = weight * (difference - difference @ weight)
+        error = np.sqrt(spread @ spread * len(weight) / max(1, len(weight) - 1))
+        return bool(price < self.price - ERRORS_TO_BEAT * error)
 
 
 @dataclass
@@ -238,6 +260,7 @@ class _Run:
         ]
         self.alive = list(self.candidates)
         self.result = Descent(self.candidates)
+        self.best_price = np.inf
         self.decoder_parameters: dict[str, Tensor] = {}
         self.free = self._start()
         self.moments = {name: _Adam(tensor) for name, tensor in self.free.items()}
@@ -250,22 +273,50 @@ class _Run:
     def _start(self) -> dict[str, Tensor]:
         """Return the free tensors, one line per candidate."""
         settings = self.settings
-        if settings.space == "latent":
-            free = {"latent": self._start_latent()}
-        elif settings.start == "data":
+        in_latent = settings.space != "weights"
+        if in_latent or settings.start == "data":
+            latent = self._start_latent()
             with torch.no_grad():
-                scores = self._decode(self._start_latent(), self.depths)
-            free = scores.rescale_outputs(self.scale, self.shift).tensors()
+                decoded = scores = self._decode(latent, self.depths)
+                if settings.start == "data":
+                    scores = self._read_out(self._spread(scores))
+            decoded, scores = (s.rescale_outputs(self.scale, self.shift) for s in (decoded, scores))
+            free = {name: tensor.clone() for name, tensor in scores.tensors().items()}
         else:
             free = random_scores(
                 self.depths, settings.n_slots, self.scale, self.shift, self.d, self.generator
             )
-            if isinstance(settings.start, SparseMLP):
-                for i, candidate in enumerate(self.alive):
-                    if (candidate.depth, candidate.restart) == (settings.start.depth, 0):
-                        write_network(free, i, settings.start)
+        if isinstance(settings.start, SparseMLP):
+            for i, candidate in enumerate(self.alive):
+                if (candidate.depth, candidate.restart) == (settings.start.depth, 0):
+                    write_network(free, i, settings.start)
+        if in_latent:  # the weights are corrections of what the latent points decode to
+            free = {name: free[name] - part for name, part in decoded.tensors().items()}
+            free["latent"] = latent
         free["threshold"] = torch.zeros(len(self.alive), device=settings.device)
         return {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
+
+    def _spread(self, scores: NetworkScores) -> NetworkScores:
+        """Move the hidden layers of all restarts but the first by random networks."""
+        drawn = random_scores(
+            self.depths, self.settings.n_slots, self.scale, self.shift, self.d, self.generator
+        )
+        later = torch.tensor([float(candidate.restart > 0) for candidate in self.alive])
+        later = SPREAD * later.to(self.settings.device)
+        moved: dict[str, Any] = {}
+        for name in ("w_in", "w_hidden", "b_hidden", "activation_scores"):
+            tensor = getattr(scores, name)
+            moved[name] = tensor + drawn[name] * later.view(-1, *[1] * (tensor.dim() - 1))
+        return replace(scores, **moved)
+
+    def _read_out(self, scores: NetworkScores) -> NetworkScores:
+        """Return the same hidden layers, with the output layers that fit the rows best."""
+        chosen = torch.randperm(len(self.train.X), generator=self.generator)[:FULL_BATCH_ROWS]
+        chosen = chosen.sort().values.to(self.settings.device)
+        network = sharpen(scores, 1.0, allowed=self.allowed)
+        rows = self.train.take(chosen)
+        w_out, b_out = read_out(network, rows.X, self.encoded_target[chosen], rows.weight)
+        return replace(scores, w_out=w_out, b_out=b_out)
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -293,7 +344,7 @@ class _Run:
     # ----------------------------------------------------------------------- decoding
     def _choose_decoders(self) -> None:
         """Gather the decoder parameters of the candidates under descent, once for many steps."""
-        if self.settings.space == "latent":
+        if "latent" in self.free:
             assert self.autoencoder is not None
             self.decoder_parameters = select_depths(self.autoencoder.decoder, self.depths)
 
@@ -308,14 +359,15 @@ class _Run:
 
     def _scores(self) -> NetworkScores:
         """Return the scores that the free tensors stand for."""
-        if self.settings.space == "latent":
-            scores = self._decode(self.free["latent"], self.depths)
-            return scores.rescale_outputs(self.scale, self.shift)
         L = max(self.depths)
-        parts = {name: tensor for name, tensor in self.free.items() if name != "threshold"}
+        parts = {n: t for n, t in self.free.items() if n not in ("latent", "threshold")}
         for name in ("b_hidden", "activation_scores", "gate_scores"):
             parts[name] = parts[name][:, :L]
         parts["w_hidden"] = parts["w_hidden"][:, : L - 1]
+        if "latent" in self.free:
+            decoded = self._decode(self.free["latent"], self.depths)
+            decoded = decoded.rescale_outputs(self.scale, self.shift)
+            parts = {name: part + parts[name] for name, part in decoded.tensors().items()}
         return NetworkScores(**parts, depths=self.depths)
 
     # ------------------------------------------------------------------------ descent
@@ -330,16 +382,28 @@ class _Run:
                 self.result.history.append(record)
                 if report is not None:
                     report(record)
-                price = min(candidate.price for candidate in self.candidates)
+                price = self.best_price
                 since_best = 0 if price < best - settings.tol else since_best + EVALUATION_STEPS
                 best = min(best, price)
                 if step == settings.max_iter or since_best > settings.n_iter_no_change:
                     break
             if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
                 self._drop_weakest()
+            if settings.space == "both" and done >= LATENT_SHARE and "latent" in self.free:
+                self._leave_latent()
             annealed = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
             self._step(annealed * settings.learning_rate, min(1.0, done / HARD_FROM))
             self.result.n_iter = step + 1
+
+    def _leave_latent(self) -> None:
+        """Go on with the weights that the latent points stand for."""
+        with torch.no_grad():
+            parts = self._scores().tensors()
+        del self.free["latent"], self.moments["latent"]
+        self.decoder_parameters = {}
+        for name, tensor in parts.items():
+            self.free[name] = tensor.clone().requires_grad_()
+            self.moments[name] = _Adam(tensor)
 
     def _step(self, rate: float, sharpness: float) -> None:
         rows = self._batch()
@@ -350,14 +414,15 @@ class _Run:
         size = soft_size(scores, network, threshold, sharpness)
         price = (loss + self.settings.alpha * size).sum()
         gradients = torch.autograd.grad(price, list(self.free.values()), materialize_grads=True)
-        if self.settings.space == "weights":
-            rate *= WEIGHTS_RATE
+        rates = {"latent": LATENT_RATE, "threshold": THRESHOLD_RATE}
+        of_weights = WEIGHTS_RATE
+        if "latent" in self.free:
+            of_weights = CORRECTION_RATE if self.settings.space == "both" else 0.0
         with torch.no_grad():
             for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
                 # A candidate that diverges must not stop the others.
                 gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
-                of_this = THRESHOLD_RATE if name == "threshold" else 1.0
-                self.moments[name].step(tensor, gradient, of_this * rate)
+                self.moments[name].step(tensor, gradient, rates.get(name, of_weights) * rate)
             threshold.clamp_(0.0, 3.0)
 
     def _loss(self, network: SoftNetwork, rows: _TorchRows) -> Tensor:
@@ -375,25 +440,33 @@ class _Run:
         return self.train.take(chosen.to(self.settings.device))
 
     def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
-        """Judge the hard networks; keep each candidate's best."""
+        """Judge the hard networks; keep each candidate's best.
+
+        A network replaces an earlier one if it is better by more than the standard
+        error of the difference: on few validation rows the best of many verdicts
+        would be the luckiest one.
+        """
         with torch.no_grad():
             network = self._sharpened()
-            validation_loss, train_loss = (
-                self._loss(network, rows).double().cpu().numpy()
-                for rows in (self.validation, self._batch())
-            )
+            train_loss = self._loss(network, self._batch()).double().cpu().numpy()
+            rows = self.validation
+            losses = row_losses(self.loss_name, network(rows.X), rows.target) / self.reference
+            by_row, weight = (part.double().cpu().numpy() for part in (losses, rows.weight))
+            validation_loss = by_row @ weight
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
+            self.best_price = min(self.best_price, *prices[np.isfinite(prices)])
             better = [
                 i
                 for i, candidate in enumerate(self.alive)
-                if np.isfinite(prices[i]) and prices[i] < candidate.price
+                if np.isfinite(prices[i]) and candidate.is_beaten(prices[i], by_row[i], weight)
             ]
             if better:
                 for i, hard in zip(better, self._harden(network, better), strict=True):
                     candidate = self.alive[i]
                     candidate.network, candidate.price = hard, float(prices[i])
                     candidate.validation_loss = float(validation_loss[i])
+                    candidate.row_losses = by_row[i]
         return {
             "step": step,
             "seconds": seconds,

@@ -40,7 +40,7 @@ class _BaseSWAT(BaseEstimator):
         "activations": [StrOptions({"all", *ACTIVATION_NAMES}), "array-like"],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
         "start": [StrOptions({"data", "random"}), BaseEstimator, SparseMLP],
-        "space": [StrOptions({"latent", "weights"})],
+        "space": [StrOptions({"both", "latent", "weights"})],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -65,8 +65,8 @@ class _BaseSWAT(BaseEstimator):
         activations: Any = "all",
         n_restarts: int = 2,
         start: Any = "data",
-        space: str = "latent",
-        max_iter: int = 60,
+        space: str = "both",
+        max_iter: int = 100,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,
@@ -370,13 +370,15 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
         scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
         whatever `depth`, `max_width` and `activations` say. A search clones, and so
         un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
-    space : {"latent", "weights"}, default="latent"
-        Where it descends. With "weights" and ``start="random"`` the pretrained
-        autoencoder plays no part: the honest comparison.
-    max_iter : int, default=60
+    space : {"both", "latent", "weights"}, default="both"
+        Where it descends: on latent points alone (arXiv 2410.08339), on the weights
+        alone, or for a quarter of the steps on both and then on the weights, which
+        get lower than a latent point can. With "weights" and ``start="random"`` the
+        pretrained autoencoder plays no part: the honest comparison.
+    max_iter : int, default=100
         Descent steps at most. 0 judges the start networks as they are.
     learning_rate : float, default=0.1
-        Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
+        Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 4,096, else 1,024.
     refine : bool, default=True
@@ -519,13 +521,15 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
         whatever `depth`, `max_width` and `activations` say. A search clones, and so
         un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
-    space : {"latent", "weights"}, default="latent"
-        Where it descends. With "weights" and ``start="random"`` the pretrained
-        autoencoder plays no part: the honest comparison.
-    max_iter : int, default=60
+    space : {"both", "latent", "weights"}, default="both"
+        Where it descends: on latent points alone (arXiv 2410.08339), on the weights
+        alone, or for a quarter of the steps on both and then on the weights, which
+        get lower than a latent point can. With "weights" and ``start="random"`` the
+        pretrained autoencoder plays no part: the honest comparison.
+    max_iter : int, default=100
         Descent steps at most. 0 judges the start networks as they are.
     learning_rate : float, default=0.1
-        Adam's, on latent tokens of unit mean square; weights take 0.4 times it.
+        Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 4,096, else 1,024.
     refine : bool, default=True
@@ -605,8 +609,8 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
         activations: Any = "all",
         n_restarts: int = 2,
         start: Any = "data",
-        space: str = "latent",
-        max_iter: int = 60,
+        space: str = "both",
+        max_iter: int = 100,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,

@@ -16,8 +16,8 @@ from ._soft_network import Layers, NetworkScores, SoftNetwork, presence
 L1_SHARE = 0.1  # of a unit of weight in the price of a weight, as in arXiv 2410.08339
 
 
-def data_loss(name: str, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Average the loss of every candidate over the rows.
+def row_losses(name: str, raw: Tensor, target: Tensor) -> Tensor:
+    """Compute the loss of every candidate on every row.
 
     Parameters
     ----------
@@ -27,21 +27,27 @@ def data_loss(name: str, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     raw : Tensor of shape (C, N, k)
         Outputs before the output activation.
     target : Tensor of shape (N, k) or (C, N, k)
-    weight : Tensor of shape (N,) or (C, N)
-        Sums to 1 over the rows.
+
+    Returns
+    -------
+    Tensor of shape (C, N)
+        The mean over outputs (for `softmax`, the loss itself).
+    """
+    if name == "squared_error":
+        return (raw - target).square().mean(-1)
+    if name == "logistic":
+        return (F.softplus(raw) - target * raw).mean(-1)
+    return raw.logsumexp(-1) - (target * raw).sum(-1)
+
+
+def data_loss(name: str, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Average `row_losses` over the rows, by a `weight` (N,) or (C, N) that sums to 1.
 
     Returns
     -------
     Tensor of shape (C,)
-        The mean over rows and outputs (for `softmax`, over rows).
     """
-    if name == "squared_error":
-        by_row = (raw - target).square().mean(-1)
-    elif name == "logistic":
-        by_row = (F.softplus(raw) - target * raw).mean(-1)
-    else:
-        by_row = raw.logsumexp(-1) - (target * raw).sum(-1)
-    return (by_row * weight).sum(-1)
+    return (row_losses(name, raw, target) * weight).sum(-1)
 
 
 def soft_size(

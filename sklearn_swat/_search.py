@@ -159,7 +159,7 @@ def search(
     start = settings.start
     if isinstance(start, SparseMLP):
         settings = replace(settings, start=problem.scaling.unfold(start))
-    needs_autoencoder = settings.space == "latent" or settings.start == "data"
+    needs_autoencoder = settings.space != "weights" or settings.start == "data"
     descent = descend(
         DescentTask(problem.train, problem.validation, loss_name, problem.reference),
         settings,

@@ -100,6 +100,16 @@ class SoftNetwork(Layers):
     mixture: Tensor
     gates: Tensor
 
+    def take(self, index: Tensor) -> SoftNetwork:
+        """Return the candidates at `index`, in that order (ascending in depth)."""
+        depths = tuple(self.depths[i] for i in index.tolist())
+        return SoftNetwork(**{n: t[index] for n, t in self.tensors().items()}, depths=depths)
+
+    def detach(self) -> SoftNetwork:
+        """Return the same networks, cut off from the graph."""
+        parts = {name: tensor.detach() for name, tensor in self.tensors().items()}
+        return SoftNetwork(**parts, depths=self.depths)
+
     def __call__(self, X: Tensor) -> Tensor:
         """Compute the raw outputs of every candidate.
 

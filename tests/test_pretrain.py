@@ -17,6 +17,7 @@ from sklearn_swat.pretrain._losses import (
 )
 from sklearn_swat.pretrain._muon import Muon, orthogonalise
 from sklearn_swat.pretrain._sampler import Sampler
+from sklearn_swat.pretrain._similarity import dissimilarity
 
 TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
 
@@ -83,7 +84,7 @@ def test_a_batch_has_the_losses_of_its_kind_and_is_the_same_again():
     assert set(one) == {"start", "readout", "descended"}
     assert all(torch.equal(one[name], other[name]) for name in one)
     reconstruction = tiny_losses(reconstruction_share=1.0)(torch.tensor([0]))
-    assert set(reconstruction) == {"reconstruction"}
+    assert set(reconstruction) == {"reconstruction", "similarity"}
 
 
 def test_every_parameter_learns_from_some_batch():
@@ -160,3 +161,27 @@ def test_training_can_begin_at_a_checkpoint(tmp_path, monkeypatch):
 def test_resuming_without_progress_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="start without --resume"):
         _training.pretrain(tmp_path / "none.safetensors", minutes=1, resume=True, verbose=False)
+
+
+def test_dissimilarity_is_nothing_for_distances_in_proportion():
+    distances = torch.tensor([0.1, 0.5, 0.9, 1.4])
+    assert float(dissimilarity(3 * distances, distances)) == pytest.approx(0, abs=1e-5)
+    assert float(dissimilarity(-distances, distances)) == pytest.approx(2, abs=1e-5)
+
+
+def test_training_for_similarity_brings_the_distances_together():
+    losses = tiny_losses(reconstruction_share=1.0)
+    optimiser = torch.optim.Adam(losses.parameters(), lr=3e-3)
+
+    def held_out():
+        with torch.no_grad():
+            found = [losses.eval()(torch.tensor([i]))["similarity"] for i in range(8)]
+        return float(torch.stack(found).mean())
+
+    before = held_out()
+    for _ in range(60):
+        loss = losses.train()(torch.tensor([0]))["similarity"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert held_out() < 0.8 * before

@@ -1,6 +1,7 @@
 """The pretraining losses, each of one batch that it draws itself.
 
-1. Reconstruction: networks through encoder and decoders, min-loss (arXiv 2410.08339).
+1. Reconstruction: networks through encoder and decoders, min-loss (arXiv 2410.08339);
+   with it similarity: networks that compute alike lie close together.
 2. Start: the data-set encoder's network, on fresh rows of the function.
 3. Read-out: the same hidden layers with the ridge regression on the context as their
    output layer. It tells every neuron what it would add to the others, where the
@@ -25,6 +26,7 @@ from .._network import MAX_DEPTH
 from .._objective import data_loss
 from .._soft_network import SoftNetwork, sharpen
 from ._sampler import Rows, Sampler
+from ._similarity import dissimilarity, functional_distances, latent_distances
 
 N_FEATURES = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 N_SLOTS = (4, 6, 8, 12, 16, 24)
@@ -117,7 +119,7 @@ class PretrainingLosses(nn.Module):
         Returns
         -------
         dict of scalar Tensor
-            "reconstruction", or "start", "readout" and perhaps "descended".
+            "reconstruction" and "similarity", or "start", "readout" and perhaps "descended".
         """
         if self.training:
             seed = 2 * (int(self.n_batches) + 2**30 * self.seed)
@@ -128,7 +130,7 @@ class PretrainingLosses(nn.Module):
         sampler = Sampler(generator)
         sharpness = self._draw_sharpness(sampler)
         if float(sampler.uniform()) < self.config.reconstruction_share:
-            return {"reconstruction": self.reconstruction(sampler, sharpness)}
+            return self.reconstruction(sampler, sharpness)
         rows, n_slots = self._draw_rows(sampler)
         n_depths = self.config.depths_per_batch
         order = torch.randperm(MAX_DEPTH, generator=generator, device=generator.device)
@@ -163,14 +165,57 @@ class PretrainingLosses(nn.Module):
         draw = sampler.classification if is_classes else sampler.regression
         return draw(B, n_context, config.fresh_rows, d, k), n_slots
 
-    def reconstruction(self, sampler: Sampler, sharpness: float) -> Tensor:
-        """Draw networks, and return the mean over them of the best decoder's squared error."""
+    def reconstruction(self, sampler: Sampler, sharpness: float) -> dict[str, Tensor]:
+        """Draw networks; return the best decoder's error, and how unlike the two distances are.
+
+        The pairs of the second loss are a network and its perturbed copy, what a decoder
+        makes of it, encoded again, and another network.
+        """
         d, k = sampler.choose(N_FEATURES), sampler.choose(N_OUTPUTS, (5, 1, 1, 1))
         n_slots = sampler.choose(N_SLOTS[:-1])
         per_depth = max(1, self.config.batch_size // MAX_DEPTH)
         networks = sampler.networks(per_depth, ALL_DEPTHS, d, n_slots, k)
-        X = sampler.normal(len(networks.depths), self.config.fresh_rows // 2, d)
-        return self.reconstruction_errors(networks, X, sharpness)[0].mean()
+        X = sampler.normal(self.config.fresh_rows // 2, d)
+        perturbed, near = standardise_outputs(sampler.perturb(networks), X)
+        networks, target = standardise_outputs(networks, X)
+        latent = self.autoencoder.encode(networks)
+        decoded, output = self.decode_at_all_depths(latent, X, k, sharpness)
+        error = saturate((output - target).square().mean((2, 3))).min(0).values.mean()
+
+        C, shift = len(latent), int(sampler.integer(0, MAX_DEPTH - 1))
+        order = torch.arange(C, device=X.device).roll(shift * per_depth)  # decoded elsewhere
+        at = torch.arange(C, device=X.device) // per_depth * C + order
+        again = decoded.take(at).detach()
+        again, across = standardise_outputs(again, X)
+        other = torch.arange(C, device=X.device).roll(per_depth + 1)
+        pairs = (
+            (latent, self.autoencoder.encode(perturbed), target, near),
+            (latent[order], self.autoencoder.encode(again), target[order], across),
+            (latent, latent[other], target, target[other]),
+        )
+        one, two, f, g = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        in_latent = latent_distances(one, two, d, k)
+        return {
+            "reconstruction": error,
+            "similarity": dissimilarity(in_latent, functional_distances(f, g)),
+        }
+
+    def decode_at_all_depths(
+        self, latent: Tensor, X: Tensor, k: int, sharpness: float
+    ) -> tuple[SoftNetwork, Tensor]:
+        """Decode latent points (C, T, c) with every decoder.
+
+        Returns
+        -------
+        networks : SoftNetwork of MAX_DEPTH * C candidates
+        output : Tensor of shape (MAX_DEPTH, C, N, k)
+        """
+        scores = self.autoencoder.decode(
+            latent.expand(MAX_DEPTH, *latent.shape), X.shape[-1], k, ALL_DEPTHS
+        )
+        networks = sharpen(scores, sharpness)
+        X = X if X.dim() == 2 else X.repeat(MAX_DEPTH, 1, 1)
+        return networks, networks(X).view(MAX_DEPTH, len(latent), -1, k)
 
     def reconstruction_errors(
         self, networks: SoftNetwork, X: Tensor, sharpness: float = 1.0
@@ -180,7 +225,7 @@ class PretrainingLosses(nn.Module):
         Parameters
         ----------
         networks : SoftNetwork of C candidates
-        X : Tensor of shape (C, N, d)
+        X : Tensor of shape (N, d) or (C, N, d)
         sharpness : float, default=1
             Of the decoded networks.
 
@@ -192,12 +237,7 @@ class PretrainingLosses(nn.Module):
         """
         networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
-        scores = self.autoencoder.decode(
-            latent.expand(MAX_DEPTH, *latent.shape), X.shape[2], target.shape[2], ALL_DEPTHS
-        )
-        output = sharpen(scores, sharpness)(X.repeat(MAX_DEPTH, 1, 1)).view(
-            MAX_DEPTH, *target.shape
-        )
+        output = self.decode_at_all_depths(latent, X, target.shape[2], sharpness)[1]
         errors = (output - target).square().mean((2, 3))
         return saturate(errors).min(0).values, target, output
 

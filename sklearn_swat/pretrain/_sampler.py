@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from torch import Generator, Tensor
 from .._activations import ACTIVATION_NAMES
 from .._soft_network import SoftNetwork
 
+PERTURBATIONS = (0.01, 2.0)  # of the weights, relative, for pairs of graded distance
 SPARSITIES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)  # shares of absent weights, after arXiv 2410.08339
 
 
@@ -155,6 +157,17 @@ class Sampler:
             gates=exists,
         )
         return network
+
+    def perturb(self, networks: SoftNetwork) -> SoftNetwork:
+        """Multiply weights and biases by noise, from nearly nothing to unlike."""
+        low, high = map(math.log, PERTURBATIONS)
+        size = torch.exp(self.uniform(len(networks.depths), low=low, high=high))
+        noisy: dict[str, Any] = {}
+        for name in ("w_in", "w_hidden", "w_out", "b_hidden"):
+            tensor = getattr(networks, name)
+            by_network = size.view(-1, *[1] * (tensor.dim() - 1))
+            noisy[name] = tensor * (1 + by_network * self.normal(*tensor.shape))
+        return replace(networks, **noisy)
 
     def functions(self, X: Tensor, k: int) -> Tensor:
         """Draw random functions and evaluate them.

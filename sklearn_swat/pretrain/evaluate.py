@@ -10,14 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 from torch import Generator, Tensor
 
@@ -28,12 +25,12 @@ from .._network import MAX_DEPTH
 from .._soft_network import sharpen
 from ._losses import ALL_DEPTHS, PretrainingLosses, SamplingConfig, standardise_outputs
 from ._sampler import Sampler
+from ._similarity import functional_distances, latent_distances
 
 # The networks of arXiv 2410.08339 in size; ours have biases and sharper weights beside.
 N_FEATURES, N_SLOTS, N_OUTPUTS = 3, 7, 1
 N_POINTS = 512  # where two networks are compared
 FAMILIES = (*ACTIVATION_NAMES, "mixed")
-PERTURBATIONS = (0.01, 2.0)  # of the weights, relative, for pairs of graded distance
 N_BETWEEN = 9  # points of an interpolation, its ends included
 
 
@@ -129,32 +126,6 @@ def percentage_error(output: Tensor, target: Tensor) -> Tensor:
     return 100 * error.flatten(2).median(-1).values
 
 
-def latent_distances(one: Tensor, other: Tensor, d: int = N_FEATURES) -> NDArray[np.float64]:
-    """Return the distances of pairs of latent points, hidden tokens matched as they fit best.
-
-    Parameters
-    ----------
-    one, other : Tensor of shape (P, T, c)
-        Pair by pair. Slots have no order, so the distance is the least over orders.
-    d : int
-        Feature tokens.
-
-    Returns
-    -------
-    ndarray of shape (P,)
-        Root mean square over tokens and numbers.
-    """
-    k = N_OUTPUTS
-    distances = []
-    for a, b in zip(one.double().numpy(), other.double().numpy(), strict=True):
-        fixed = np.r_[0:d, len(a) - k : len(a)]
-        square = np.square(a[fixed] - b[fixed]).sum()
-        costs = np.square(a[d:-k, None] - b[None, d:-k]).sum(-1)
-        square += costs[linear_sum_assignment(costs)].sum()
-        distances.append(np.sqrt(square / a.size))
-    return np.array(distances)
-
-
 def similarity(
     autoencoder: MultiScaleAutoencoder, n_networks: int = 60, seed: int = 0
 ) -> dict[str, Any]:
@@ -181,15 +152,8 @@ def similarity(
     sampler = Sampler(Generator().manual_seed(seed))
     X = sampler.normal(N_POINTS, N_FEATURES)
     networks = sampler.networks(n_networks, ALL_DEPTHS, N_FEATURES, N_SLOTS, N_OUTPUTS)
-    low, high = np.log(PERTURBATIONS)
-    size = torch.exp(sampler.uniform(len(networks.depths), low=low, high=high))
-    noisy: dict[str, Any] = {}
-    for name in ("w_in", "w_hidden", "w_out", "b_hidden"):
-        tensor = getattr(networks, name)
-        by_network = size.view(-1, *[1] * (tensor.dim() - 1))
-        noisy[name] = tensor * (1 + by_network * sampler.normal(*tensor.shape))
     with torch.no_grad():
-        perturbed, near_output = standardise_outputs(replace(networks, **noisy), X)
+        perturbed, near_output = standardise_outputs(sampler.perturb(networks), X)
         networks, output = standardise_outputs(networks, X)
         latent, near = autoencoder.encode(networks), autoencoder.encode(perturbed)
         scores = autoencoder.decode(
@@ -207,9 +171,10 @@ def similarity(
     }
     distances: dict[str, dict[str, list[float]]] = {}
     for kind, (a, b, f, g) in pairs.items():
-        functional = (f - g).square().mean((1, 2)).sqrt().double().numpy()
-        in_latent = latent_distances(a, b)
-        distances[kind] = {"latent": in_latent.tolist(), "functional": functional.tolist()}
+        distances[kind] = {
+            "latent": latent_distances(a, b, N_FEATURES, N_OUTPUTS).tolist(),
+            "functional": functional_distances(f, g).tolist(),
+        }
     all_pairs = [
         np.concatenate([v[axis] for v in distances.values()]) for axis in ("latent", "functional")
     ]
@@ -222,7 +187,12 @@ def similarity(
         "distances": distances,
     }
     chosen = np.random.RandomState(seed).permutation(len(latent))[:n_networks]
-    square = np.array([latent_distances(latent[chosen], latent[[i] * n_networks]) for i in chosen])
+    square = np.array(
+        [
+            latent_distances(latent[chosen], latent[[i] * n_networks], d=N_FEATURES, k=N_OUTPUTS)
+            for i in chosen
+        ]
+    )
     function = torch.cdist(output[chosen].flatten(1), output[chosen].flatten(1)).double().numpy()
     function /= np.sqrt(N_POINTS * N_OUTPUTS)
     np.fill_diagonal(square, np.inf)

@@ -3,13 +3,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from benchmarks import advantage
+from benchmarks import advantage, penalty
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._report import make_report, spread
 from benchmarks._results import save
 from benchmarks.quick import best_so_far, summarise_descent
+from sklearn_swat import _descent
+from sklearn_swat.pretrain._sampler import Sampler
 
 
 @pytest.fixture
@@ -211,3 +214,32 @@ def test_the_report_of_the_study_counts_who_wins():
     report = advantage.make_report({"runs": runs})
     assert "latent against weights_random: 1 of 2" in report
     assert "32 rows" in report
+
+
+def test_the_parts_of_the_penalty_add_up():
+    sampler = Sampler(torch.Generator().manual_seed(0))
+    network = sampler.networks(1, (1, 2), 3, 4, 1)
+    threshold = torch.full((2,), 0.1)
+    size = {}
+    for part in penalty.PARTS:
+        with penalty.penalised_by(part):
+            size[part] = _descent.soft_size(network, network, threshold, 0.5)
+    biases = size["L1 only"] + size["soft count only"] - size["L1 and soft count"]
+    assert torch.equal(size["neither"], torch.zeros(2))
+    expected = (network.gates * network.live_layers()[..., None]).sum((1, 2)) + 1
+    torch.testing.assert_close(biases, expected)  # the biases count in either
+
+
+def test_the_report_on_the_penalty_has_a_line_per_activation_and_part():
+    fits = [
+        {"alpha": 0.1, "activation": a, "penalty": p, "nnz": 7, "test_loss": 0.25}
+        for a, p in [("tanh", penalty.PARTS[0]), ("all", penalty.PARTS[0]), ("all", "neither")]
+    ]
+    report = penalty.make_report({"runs": [{"table": "iris", "seed": 0, "fits": fits}]})
+    lines = [line for line in report.splitlines() if "7, 0.250" in line]
+    assert [line.split("  ")[0] for line in lines] == [
+        "tanh",
+        "all",
+        "L1 and soft count",
+        "neither",
+    ]

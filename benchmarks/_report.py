@@ -201,7 +201,7 @@ def descent_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_words(table: pd.DataFrame, other: str, words: str) -> str:
-    """Say in words whether latent descent wins against another.
+    """Say in words whether the default descent wins against another.
 
     Parameters
     ----------
@@ -217,13 +217,13 @@ def compare_words(table: pd.DataFrame, other: str, words: str) -> str:
     str
         One sentence.
     """
-    latent, weights = table["latent end"], table[f"{other} end"]
-    lower, higher = int((latent < weights).sum()), int((latent > weights).sum())
+    both, weights = table["both end"], table[f"{other} end"]
+    lower, higher = int((both < weights).sum()), int((both > weights).sum())
     outcome = "WINS against" if lower > higher else "LOSES to" if lower < higher else "draws with"
     return (
-        f"Latent descent {outcome} {words}: it ends lower on {lower} and higher on {higher} of "
-        f"{len(table)} tables (median final loss {latent.median():.4f} against "
-        f"{weights.median():.4f}; wall time {table['latent seconds'].median():.1f} s against "
+        f"The default descent {outcome} {words}: it ends lower on {lower} and higher on {higher} of "
+        f"{len(table)} tables (median final loss {both.median():.4f} against "
+        f"{weights.median():.4f}; wall time {table['both seconds'].median():.1f} s against "
         f"{table[f'{other} seconds'].median():.1f} s)."
     )
 
@@ -243,7 +243,7 @@ def descent_report(runs: pd.DataFrame) -> str:
     """
     table = descent_table(runs)
     titles = {
-        "latent": "latent descent, default rate",
+        "both": "the default descent (latent, then weights), default rate",
         "weights_data": "descent on the weights from the same start, the best of three rates",
         "weights_random": "descent on the weights from random ones, the best of three rates",
     }

@@ -33,7 +33,7 @@ PREDICT_REPEATS = 30
 
 NEVER = 1_000_000  # n_iter_no_change that no descent reaches: wall time alone ends it
 # Descent on the weights gets the best of three rates at each table, the default one, a
-# smaller and a larger one, each with the whole wall time that latent descent took with its default.
+# smaller and a larger one, each with the whole wall time that the default descent took with its default.
 WEIGHT_RATE_FACTORS = (0.3, 1.0, 3.0)
 WEIGHT_STARTS = ("data", "random")
 
@@ -214,7 +214,7 @@ def descend(task: str, seed: int, X: Any, y: Any, **parameters: Any) -> dict[str
 
 
 def compare_descents(task: str, seed: int, X: Any, y: Any) -> dict[str, Any]:
-    """Descend in latent space, then on the weights for the same wall time.
+    """Descend by default, then on the weights for the same wall time.
 
     Parameters
     ----------
@@ -228,18 +228,18 @@ def compare_descents(task: str, seed: int, X: Any, y: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        A summary per descent: ``latent``, and on the weights from the same start
+        A summary per descent: ``both``, and on the weights from the same start
         (``weights_data``) and from random weights (``weights_random``), each the
         best of three rates by its final loss.
     """
-    latent = descend(task, seed, X, y, space="latent")
+    both = descend(task, seed, X, y)
     defaults = swat(task, seed).get_params()
     max_iter = int(defaults["max_iter"])
-    descents = {"latent": latent}
+    descents = {"both": both}
     for start in WEIGHT_STARTS:
         # How many steps fit into the wall time depends on the table: try, then scale.
         trial = descend(task, seed, X, y, space="weights", start=start, max_iter=max_iter)
-        steps = max(1, round(max_iter * latent["seconds"] / trial["seconds"]))
+        steps = max(1, round(max_iter * both["seconds"] / trial["seconds"]))
         runs = []
         for factor in WEIGHT_RATE_FACTORS:
             changed = {"max_iter": steps, "learning_rate": factor * defaults["learning_rate"]}

@@ -92,7 +92,7 @@ def test_spread_leaves_out_what_does_not_vary():
     assert spread([12, 12], 0) == "12"
 
 
-def run(table, seed, score, nnz, latent_end):
+def run(table, seed, score, nnz, both_end):
     summary = {"start": 1.0, "20": 0.9, "50": 0.8, "100": 0.7, "steps": 100, "seconds": 2.0}
     return {
         "table": table,
@@ -110,7 +110,7 @@ def run(table, seed, score, nnz, latent_end):
         "swat_predict_seconds": 0.001,
         "dense_predict_seconds": 0.002,
         "descent": {
-            "latent": {**summary, "end": latent_end},
+            "both": {**summary, "end": both_end},
             "weights_data": {**summary, "end": 0.5, "learning_rate": 0.01},
             "weights_random": {**summary, "end": 0.6, "learning_rate": 0.03},
         },
@@ -144,7 +144,7 @@ def test_report_judges_every_requirement_by_the_results(results):
     assert "0.50 of its time" in report
 
 
-def test_report_says_where_latent_descent_wins_and_where_it_loses(results):
+def test_report_says_where_the_default_descent_wins_and_where_it_loses(results):
     report = make_report(results)
     assert "LOSES to weight-space descent from the same start: it ends lower on 0" in report
     assert "WINS against weight-space descent from random weights: it ends lower on 2" in report

@@ -221,8 +221,8 @@ def compare_words(table: pd.DataFrame, other: str, words: str) -> str:
     lower, higher = int((both < weights).sum()), int((both > weights).sum())
     outcome = "WINS against" if lower > higher else "LOSES to" if lower < higher else "draws with"
     return (
-        f"The default descent {outcome} {words}: it ends lower on {lower} and higher on {higher} of "
-        f"{len(table)} tables (median final loss {both.median():.4f} against "
+        f"The default descent {outcome} {words}: it ends lower on {lower} and higher on "
+        f"{higher} of {len(table)} tables (median final loss {both.median():.4f} against "
         f"{weights.median():.4f}; wall time {table['both seconds'].median():.1f} s against "
         f"{table[f'{other} seconds'].median():.1f} s)."
     )

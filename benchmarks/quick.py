@@ -1,7 +1,7 @@
 """SWAT with its defaults against scikit-learn's dense MLP with its defaults.
 
-Every table, several 80/20 splits: score, size, fit and predict time. Then latent
-descent beside descent on the weights themselves, at the same wall time. Results are
+Every table, several 80/20 splits: score, size, fit and predict time. Then the
+default descent beside descent on the weights themselves, at the same wall time. Results are
 kept as JSON, one record per table and seed, and every figure of the report is
 computed from that file.
 """
@@ -33,7 +33,7 @@ PREDICT_REPEATS = 30
 
 NEVER = 1_000_000  # n_iter_no_change that no descent reaches: wall time alone ends it
 # Descent on the weights gets the best of three rates at each table, the default one, a
-# smaller and a larger one, each with the whole wall time that the default descent took with its default.
+# smaller and a larger one, each with the whole wall time that the default descent took.
 WEIGHT_RATE_FACTORS = (0.3, 1.0, 3.0)
 WEIGHT_STARTS = ("data", "random")
 

@@ -60,5 +60,9 @@ def test_the_command_prints_and_writes_what_it_measured(checkpoint, tmp_path, mo
     assert -1 <= results["similarity"]["rank_correlation"] <= 1
     walk = results["interpolation"]
     assert walk["from_first"][0] == walk["from_second"][-1] == 0
-    assert (tmp_path / "similarity.png").stat().st_size > 10_000
+    assert np.shape(results["similarity"]["map"]["place"]) == (8, 2)
+    page = (tmp_path / "evaluation.md").read_text()
+    for name in ("similarity", "interpolation", "map", "reconstruction"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        assert f"({name}.png)" in page
     assert f"{results['held_out_losses']['start']:.3f}" in capsys.readouterr().out

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
+from sklearn.manifold import ClassicalMDS
 from torch import Generator, Tensor
 
 from .._activations import ACTIVATION_NAMES
@@ -146,8 +148,10 @@ def similarity(
     -------
     dict
         Spearman's rank correlation over all pairs (``rank_correlation``) and per kind,
-        the distances themselves, and ``neighbour``: the median functional distance of
-        the nearest network in the latent space, beside that of any network.
+        the distances themselves; ``neighbour``: the median functional distance of the
+        nearest network in the latent space, beside that of any network; ``map``: the
+        networks in a plane that keeps their latent distances as well as one can, with
+        their depths and the first principal component of what they compute.
     """
     sampler = Sampler(Generator().manual_seed(seed))
     X = sampler.normal(N_POINTS, N_FEATURES)
@@ -199,6 +203,17 @@ def similarity(
     others = function[~np.eye(n_networks, dtype=bool)]
     nearest = function[np.arange(n_networks), square.argmin(1)]
     result["neighbour"] = {"nearest": float(np.median(nearest)), "any": float(np.median(others))}
+    np.fill_diagonal(square, 0)
+    plane = ClassicalMDS(n_components=2, metric="precomputed").fit_transform(
+        (square + square.T) / 2
+    )
+    result["map"] = {
+        "place": plane.tolist(),
+        "depth": [networks.depths[i] for i in chosen],
+        "first_component": PCA(1, svd_solver="full")
+        .fit_transform(output[chosen].flatten(1).double().numpy())[:, 0]
+        .tolist(),
+    }
     return result
 
 
@@ -243,7 +258,7 @@ def interpolation(
 
 
 def draw_pictures(results: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw latent against functional distance, and the interpolation; needs matplotlib.
+    """Draw the distances, an interpolation, a map and the reconstruction; needs matplotlib.
 
     Parameters
     ----------
@@ -258,36 +273,77 @@ def draw_pictures(results: dict[str, Any], folder: Path) -> list[Path]:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    panels: dict[str, Callable[[Any, dict[str, Any]], None]] = {
+        "similarity": _draw_distances,
+        "interpolation": _draw_interpolation,
+        "map": _draw_map,
+        "reconstruction": _draw_reconstruction,
+    }
+    paths = []
+    for name, draw in panels.items():
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        draw(figure.subplots(), results)
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def _draw_distances(ax: Any, results: dict[str, Any]) -> None:
     names = {
         "perturbed": "a network and a perturbed copy",
         "random": "two random networks",
         "across_depths": "a network and its decoding at another depth",
     }
     for kind, values in results["similarity"]["distances"].items():
-        left.scatter(values["functional"], values["latent"], s=8, alpha=0.6, label=names[kind])
+        ax.scatter(values["functional"], values["latent"], s=8, alpha=0.6, label=names[kind])
     correlation = results["similarity"]["rank_correlation"]
-    left.set(
+    ax.set(
         xlabel="distance in function (1: a standard deviation)",
         ylabel="distance in the latent space",
         title=f"Rank correlation of the distances: {correlation:.2f}",
         xlim=(0, 2.2),
     )
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), frameon=False)
+    ax.legend(loc="lower right")
+
+
+def _draw_interpolation(ax: Any, results: dict[str, Any]) -> None:
     walk = results["interpolation"]
-    right.plot(walk["share"], walk["from_first"], marker="o", label="from the first network")
-    right.plot(walk["share"], walk["from_second"], marker="o", label="from the second network")
-    right.set(
+    ax.plot(walk["share"], walk["from_first"], marker="o", label="from the first network")
+    ax.plot(walk["share"], walk["from_second"], marker="o", label="from the second network")
+    ax.set(
         xlabel="share of the way from the first to the second",
         ylabel="distance in function, median",
-        title="Between two networks",
+        title="On a straight line between two networks",
         ylim=(0, None),
     )
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), frameon=False)
-    path = folder / "similarity.png"
-    figure.savefig(path, dpi=120)
-    return [path]
+    ax.legend(loc="lower center")
+
+
+def _draw_map(ax: Any, results: dict[str, Any]) -> None:
+    found = results["similarity"]["map"]
+    place, colour = np.array(found["place"]), np.array(found["first_component"])
+    limit = np.abs(colour).max()
+    for depth, marker in zip(ALL_DEPTHS, "osD^", strict=True):
+        here = np.array(found["depth"]) == depth
+        drawn = ax.scatter(
+            *place[here].T, c=colour[here], marker=marker, cmap="coolwarm", vmin=-limit, vmax=limit,
+            edgecolors="0.3", linewidths=0.5, label=f"depth {depth}",
+        )  # fmt: skip
+    ax.figure.colorbar(drawn, ax=ax, label="first principal component of what they compute")
+    ax.set(title="Random networks, placed by their latent distances", xticks=[], yticks=[])
+    ax.legend()
+
+
+def _draw_reconstruction(ax: Any, results: dict[str, Any]) -> None:
+    cells = results["reconstruction"]
+    labels = [f"{cell['family']}, {cell['depth']}" for cell in cells]
+    places = np.arange(len(cells))
+    ax.barh(places, [c["mpe_constant"] for c in cells], color="0.85", label="best constant")
+    ax.barh(places, [c["mpe"] for c in cells], height=0.5, label="min over decoders")
+    ax.set_yticks(places, labels, fontsize=7)
+    ax.invert_yaxis()
+    ax.set(xlabel="median percentage error, mean over networks", title="Activation, source depth")
+    ax.legend()
 
 
 def evaluate(checkpoint: Path | None, n_networks: int = 100, seed: int = 0) -> dict[str, Any]:
@@ -358,7 +414,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("checkpoint", nargs="?", type=Path, help="a safetensors file; default: the bundled one")
     add("--networks", type=int, default=100, help="random networks per family and depth")
     add("--seed", type=int, default=0, help="of everything that is drawn")
-    add("--out", type=Path, help="a folder for evaluation.json and pictures; default: none")
+    add("--out", type=Path, help="a folder for a page, pictures and evaluation.json; default: none")
     options = parser.parse_args(arguments)
     results = evaluate(options.checkpoint, options.networks, options.seed)
     print(make_report(results))
@@ -366,7 +422,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         content = json.dumps(results, indent=1) + "\n"
         (options.out / "evaluation.json").write_text(content, encoding="utf-8")
-        draw_pictures(results, options.out)
+        pictures = draw_pictures(results, options.out)
+        page = ["# Evaluation of the autoencoder", "", "```text", make_report(results), "```", ""]
+        page += [f"![{picture.stem}]({picture.name})" for picture in pictures]
+        (options.out / "evaluation.md").write_text("\n".join(page) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -204,15 +204,14 @@ def similarity(
     nearest = function[np.arange(n_networks), square.argmin(1)]
     result["neighbour"] = {"nearest": float(np.median(nearest)), "any": float(np.median(others))}
     np.fill_diagonal(square, 0)
+    flat = output[chosen].flatten(1).double().numpy() / np.sqrt(N_POINTS * N_OUTPUTS)
     plane = ClassicalMDS(n_components=2, metric="precomputed").fit_transform(
         (square + square.T) / 2
     )
     result["map"] = {
         "place": plane.tolist(),
         "depth": [networks.depths[i] for i in chosen],
-        "first_component": PCA(1, svd_solver="full")
-        .fit_transform(output[chosen].flatten(1).double().numpy())[:, 0]
-        .tolist(),
+        "first_component": PCA(1, svd_solver="full").fit_transform(flat)[:, 0].tolist(),
     }
     return result
 
@@ -303,7 +302,7 @@ def _draw_distances(ax: Any, results: dict[str, Any]) -> None:
         title=f"Rank correlation of the distances: {correlation:.2f}",
         xlim=(0, 2.2),
     )
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
 
 
 def _draw_interpolation(ax: Any, results: dict[str, Any]) -> None:
@@ -331,7 +330,8 @@ def _draw_map(ax: Any, results: dict[str, Any]) -> None:
         )  # fmt: skip
     ax.figure.colorbar(drawn, ax=ax, label="first principal component of what they compute")
     ax.set(title="Random networks, placed by their latent distances", xticks=[], yticks=[])
-    ax.legend()
+    for handle in ax.legend().legend_handles:
+        handle.set_facecolor("white")
 
 
 def _draw_reconstruction(ax: Any, results: dict[str, Any]) -> None:

@@ -96,6 +96,7 @@ def read_out(network: SoftNetwork, X: Tensor, y: Tensor, weight: Tensor) -> tupl
     """
     share = (weight / weight.sum()).double()[:, None]
     hidden, y = network.last_hidden(X).double(), y.double()  # (C, N, H)
+    hidden = hidden.nan_to_num(0.0, 0.0, 0.0)  # an overflow must not stop the other networks
     hidden_mean, y_mean = (share * hidden).sum(1, keepdim=True), (share * y).sum(0)
     centred = (hidden - hidden_mean) * share.sqrt()
     values, vectors = torch.linalg.eigh(centred.mT @ centred)

@@ -326,12 +326,12 @@ def _draw_map(ax: Any, results: dict[str, Any]) -> None:
         here = np.array(found["depth"]) == depth
         drawn = ax.scatter(
             *place[here].T, c=colour[here], marker=marker, cmap="coolwarm", vmin=-limit, vmax=limit,
-            edgecolors="0.3", linewidths=0.5, label=f"depth {depth}",
+            edgecolors="0.3", linewidths=0.5,
         )  # fmt: skip
+        ax.plot([], [], marker, markerfacecolor="white", color="0.3", label=f"depth {depth}")
     ax.figure.colorbar(drawn, ax=ax, label="first principal component of what they compute")
     ax.set(title="Random networks, placed by their latent distances", xticks=[], yticks=[])
-    for handle in ax.legend().legend_handles:
-        handle.set_facecolor("white")
+    ax.legend()
 
 
 def _draw_reconstruction(ax: Any, results: dict[str, Any]) -> None:

@@ -1,0 +1,11 @@
+"""Take a fitted network elsewhere: text, LaTeX, C, SymPy, torch, ONNX, scikit-learn.
+
+Every function takes a fitted `SWATRegressor` or `SWATClassifier`. Libraries beyond the
+package's own requirements (SymPy, ONNX) are imported by the function that needs them.
+"""
+
+from ._c import to_c
+from ._latex import to_latex
+from ._text import export_text
+
+__all__ = ["export_text", "to_c", "to_latex"]

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from sklearn_swat import SWATClassifier, SWATRegressor
@@ -52,6 +53,8 @@ def make_rows(estimator, n=20):
 
 def expected_outputs(estimator, X):
     """What an export computes: predictions or probabilities, a row per row, two-dimensional."""
+    if hasattr(estimator, "feature_names_in_"):
+        X = pd.DataFrame(X, columns=estimator.feature_names_in_)
     if isinstance(estimator, SWATClassifier):
         return estimator.predict_proba(X)
     return estimator.predict(X).reshape(len(X), -1)

@@ -6,6 +6,7 @@ package's own requirements (SymPy, ONNX) are imported by the function that needs
 
 from ._c import to_c
 from ._latex import to_latex
+from ._sympy import to_sympy
 from ._text import export_text
 
-__all__ = ["export_text", "to_c", "to_latex"]
+__all__ = ["export_text", "to_c", "to_latex", "to_sympy"]

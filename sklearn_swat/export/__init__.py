@@ -6,7 +6,8 @@ package's own requirements (SymPy, ONNX) are imported by the function that needs
 
 from ._c import to_c
 from ._latex import to_latex
+from ._sklearn import to_sklearn
 from ._sympy import to_sympy
 from ._text import export_text
 
-__all__ = ["export_text", "to_c", "to_latex", "to_sympy"]
+__all__ = ["export_text", "to_c", "to_latex", "to_sklearn", "to_sympy"]

@@ -9,5 +9,6 @@ from ._latex import to_latex
 from ._sklearn import to_sklearn
 from ._sympy import to_sympy
 from ._text import export_text
+from ._torch import to_torch
 
-__all__ = ["export_text", "to_c", "to_latex", "to_sklearn", "to_sympy"]
+__all__ = ["export_text", "to_c", "to_latex", "to_sklearn", "to_sympy", "to_torch"]

@@ -97,7 +97,7 @@ def to_c(estimator: Any, name: str = "predict", dtype: str = "double") -> str:
     <BLANKLINE>
     void risk(const double *x, double *out)
     {
-        out[0] = 2.98... * x[0] + 0.99...;
+        out[0] = 2.98...*x[0] + 0.99...;
     }
     <BLANKLINE>
     """
@@ -107,33 +107,37 @@ def to_c(estimator: Any, name: str = "predict", dtype: str = "double") -> str:
     suffix = "f" if dtype == "float" else ""
 
     def number(value: float) -> str:  # the shortest text that reads back as the same number
-        return f"{np.float32(value)}f" if suffix else repr(value)
+        return f"{np.float32(value)!s}f" if suffix else repr(value)
 
     def line(layer: int, neuron: int) -> str:
         weight, bias = network.weights[layer][:, neuron], network.biases[layer][neuron]
-        return linear_text(weight, bias, sources, number, " * ")
+        return linear_text(weight, bias, sources, number, "*")  # lines break at spaces
+
+    def apply(activation: str, text: str) -> str:
+        return text if activation == "identity" else f"{functions[activation]}({text})"
 
     sources = [f"x[{j}]" for j in range(network.n_features)]
-    functions = {"tanh": f"tanh{suffix}", "identity": ""}
-    functions |= {key: f"{name}_{key}" for key in _FUNCTIONS}
+    functions = {"tanh": f"tanh{suffix}", **{key: f"{name}_{key}" for key in _FUNCTIONS}}
     used = {key for activations in network.activations for key in activations}
     body = [] if network.used_features.size else ["(void)x;"]
     for i, activations in enumerate(network.activations):
         targets = [f"h{i + 1}_{j}" for j in range(len(activations))]
         body += [
-            f"const {dtype} {target} = {functions[activation]}({line(i, j)});"
-            for j, (target, activation) in enumerate(zip(targets, activations, strict=True))
+            f"const {dtype} {targets[j]} = {apply(activation, line(i, j))};"
+            for j, activation in enumerate(activations)
         ]
         sources = targets
     raw = [line(network.depth, j) for j in range(network.n_outputs)]
     if network.out_activation == "logistic":
         used.add("sigmoid")
-        sigmoid = functions["sigmoid"]
         if is_binary(estimator):  # two columns of one output
-            body += [f"const {dtype} z = {raw[0]};", f"out[0] = {sigmoid}(-z);"]
-            body += [f"out[1] = {sigmoid}(z);"]
+            body += [
+                f"const {dtype} z = {raw[0]};",
+                f"out[0] = {apply('sigmoid', '-z')};",
+                f"out[1] = {apply('sigmoid', 'z')};",
+            ]
         else:
-            body += [f"out[{j}] = {sigmoid}({text});" for j, text in enumerate(raw)]
+            body += [f"out[{j}] = {apply('sigmoid', text)};" for j, text in enumerate(raw)]
     else:
         body += [f"out[{j}] = {text};" for j, text in enumerate(raw)]
     indented = TextWrapper(

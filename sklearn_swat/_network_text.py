@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,24 +18,30 @@ def network_text(
     network: SparseMLP,
     feature_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
-    precision: int,
+    precision: int | Callable[[int, int], int],
 ) -> str:
-    """Write a network as one line per neuron; see `SparseMLP.to_text`."""
+    """Write a network as one line per neuron; see `SparseMLP.to_text`.
+
+    `precision` may be a function of (layer, neuron), for neurons that need more digits.
+    """
     k = network.n_outputs
     sources = _names(feature_names, network.n_features, "x", "feature_names")
     default = ["y"] if k == 1 and output_names is None else output_names
     outputs = _names(default, k, "y", "output_names")
+
+    def line(layer: int, neuron: int) -> str:
+        digits = precision(layer, neuron) if callable(precision) else precision
+        weight, bias = network.weights[layer][:, neuron], network.biases[layer][neuron]
+        return linear_text(weight, bias, sources, lambda value: f"{value:.{digits}g}")
+
     lines = []
     for i, names in enumerate(network.activations):
         targets = [f"h{i + 1}.{j}" for j in range(len(names))]
         for j, name in enumerate(names):
-            line = _linear_text(network.weights[i][:, j], network.biases[i][j], sources, precision)
-            lines.append(f"{targets[j]} = {line if name == 'identity' else f'{name}({line})'}")
+            text = line(i, j)
+            lines.append(f"{targets[j]} = {text if name == 'identity' else f'{name}({text})'}")
         sources = targets
-    raw = [
-        _linear_text(network.weights[-1][:, j], network.biases[-1][j], sources, precision)
-        for j in range(k)
-    ]
+    raw = [line(network.depth, j) for j in range(k)]
     if network.out_activation == "softmax":
         lines += [f"z({name}) = {line}" for name, line in zip(outputs, raw, strict=True)]
         lines.append(f"p({', '.join(outputs)}) = softmax of z")
@@ -54,13 +60,18 @@ def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str)
     return [str(name) for name in names]
 
 
-def _linear_text(weight: Array, bias: float, sources: Sequence[str], precision: int) -> str:
-    """Write ``0.31 bmi - 1.2 age + 0.5``."""
-    terms = [(float(weight[j]), f" {sources[j]}") for j in np.flatnonzero(weight).tolist()]
+def linear_text(
+    weight: Array,
+    bias: float,
+    sources: Sequence[str],
+    write: Callable[[float], str],
+    times: str = " ",
+) -> str:
+    """Write ``0.31 bmi - 1.2 age + 0.5``; `write` is given magnitudes."""
+    terms = [(float(weight[j]), times + sources[j]) for j in np.flatnonzero(weight).tolist()]
     if bias != 0 or not terms:
         terms.append((float(bias), ""))
     text = ""
     for value, name in terms:
-        sign = "-" if value < 0 else "+"
-        text += f" {sign} {abs(value):.{precision}g}{name}"
+        text += f" {'-' if value < 0 else '+'} {write(abs(value))}{name}"
     return text[3:] if text.startswith(" + ") else "-" + text[3:]

@@ -11,6 +11,8 @@ PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "__init__", "_activations", "_estimators", "_losses", "_network", "_network_text",
     "_preprocessing", "_pruning", "_refinement", "_search", "_threads",
+    "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
+    "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",
 )  # fmt: skip
 
 
@@ -35,10 +37,16 @@ def test_modules_of_the_prediction_side_load_without_torch(module):
         "_checkpoint",
         "_soft_network",
         "_start_points",
+        "_torch_module",
     }
 
 
 def test_nothing_imports_the_estimators_or_pretraining():
     for path in PACKAGE.glob("_*.py"):
         if path.name != "__init__.py":
-            assert not imported_at_the_top(path) & {"_estimators", "pretrain"}, path.name
+            assert not imported_at_the_top(path) & {"_estimators", "export", "pretrain"}, path.name
+
+
+def test_exports_load_without_the_libraries_they_export_to():
+    for path in PACKAGE.glob("export/*.py"):
+        assert not imported_at_the_top(path) & {"onnx", "skl2onnx", "sympy"}, path.name

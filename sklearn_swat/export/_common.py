@@ -1,0 +1,104 @@
+"""What every export needs to know of an estimator."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from .._estimators import SWATClassifier, SWATRegressor
+from .._network import SparseMLP
+
+PRECISIONS = ("double", "float")
+
+
+def require(module: str) -> Any:
+    """Import an optional library."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"This export needs {module.split('.')[0]}, which cannot be imported ({error}): "
+            "pip install 'sklearn_swat[export]'"
+        ) from error
+
+
+def fitted_network(estimator: Any) -> SparseMLP:
+    """Return the network of a fitted SWAT estimator."""
+    if not isinstance(estimator, SWATRegressor | SWATClassifier):
+        raise TypeError(
+            "only a SWATRegressor or SWATClassifier can be exported, got "
+            f"{estimator!r}; of a pipeline, pass its last step, of a search best_estimator_"
+        )
+    check_is_fitted(estimator)
+    return estimator.network_
+
+
+def is_binary(estimator: Any) -> bool:
+    """Tell whether the network has one output where `predict_proba` has two columns."""
+    return is_classifier(estimator) and estimator.network_.n_outputs == 1
+
+
+def input_names(estimator: Any, feature_names: Sequence[str] | None = None) -> list[str]:
+    """Return the names given, or `feature_names_in_`, or x0, x1, ..."""
+    n = estimator.network_.n_features
+    if feature_names is None:
+        feature_names = getattr(estimator, "feature_names_in_", [f"x{j}" for j in range(n)])
+    if len(feature_names) != n:
+        raise ValueError(f"feature_names has {len(feature_names)} names, but {n} are needed")
+    return [str(name) for name in feature_names]
+
+
+def output_names(estimator: Any) -> list[str]:
+    """Name every output of the network: y, y0 and y1, or its class (the positive one)."""
+    k = estimator.network_.n_outputs
+    if is_classifier(estimator):
+        return [str(label) for label in estimator.classes_[-k:]]
+    return ["y"] if k == 1 else [f"y{j}" for j in range(k)]
+
+
+def printable(name: str) -> str:
+    """Escape line breaks and everything else that does not print."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name
+    )
+
+
+def check_decimals(decimals: Any) -> int:
+    """Return a number of decimals as an int."""
+    checked = operator.index(decimals)
+    if checked < 1:
+        raise ValueError(f"decimals={decimals!r} must be at least 1; the default is 4")
+    return checked
+
+
+def digits_needed(network: SparseMLP, layer: int, neuron: int, decimals: int) -> int:
+    """Return how many significant digits make a neuron's sum right to `decimals` decimals.
+
+    Raw features may lie far from zero, and then large terms cancel a large bias: as many
+    more digits as the bias has before its point. Hidden values are of order one, so what
+    counts in later layers is how large the bias is beside the weights.
+    """
+    bias = abs(float(network.biases[layer][neuron]))
+    scale = float(np.abs(network.weights[layer][:, neuron]).max()) if layer else 1.0
+    extra = math.log10(bias) - math.log10(scale) if bias and scale else 0.0
+    return min(17, decimals + max(0, math.ceil(extra)))  # a double has no more than 17
+
+
+def check_precision(dtype: Any, network: SparseMLP) -> None:
+    """Refuse an unknown `dtype`, and numbers that it cannot hold."""
+    if dtype not in PRECISIONS:
+        raise ValueError(f"dtype={dtype!r} must be one of {PRECISIONS}")
+    largest = max(float(np.abs(a).max()) for a in (*network.weights, *network.biases))
+    if dtype == "float" and largest > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"dtype='float' cannot hold {largest:g}, the largest number of the network; "
+            "pass dtype='double', or fit on features and targets of ordinary size"
+        )

@@ -154,11 +154,10 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         model = estimator(random_state=seed, **parameters).fit(X_train, y_train)
         return model, time.perf_counter() - start
 
-    def fitted_within(seconds: float, **parameters: Any) -> tuple[Any, float]:
-        """Fit with as many steps as take so long."""
+    def steps_within(seconds: float, **parameters: Any) -> int:
+        """Return how many steps take so long."""
         _, trial = fitted(**parameters)
-        steps = estimator().max_iter * seconds / trial
-        return fitted(**{**parameters, "max_iter": max(1, round(steps))})
+        return max(1, round(estimator().max_iter * seconds / trial))
 
     fitted(max_iter=1, refine=False)  # the import of torch is nobody's
     keep("start", *fitted(refine=False, max_iter=0))
@@ -166,12 +165,13 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     seconds, rate = methods["both"]["seconds"], estimator().learning_rate
     free = {"refine": False, "n_iter_no_change": NEVER}
     for method, parameters in LATENT_DESCENTS.items():
-        keep(method, *fitted_within(seconds, **free, **parameters))
+        steps = steps_within(seconds, **free, **parameters)
+        keep(method, *fitted(max_iter=steps, **free, **parameters))
     for start in WEIGHT_STARTS:
+        on_weights = {**free, "space": "weights", "start": start}
+        steps = steps_within(seconds, **on_weights)
         runs = [
-            fitted_within(
-                seconds, **free, space="weights", start=start, learning_rate=factor * rate
-            )
+            fitted(max_iter=steps, learning_rate=factor * rate, **on_weights)
             for factor in WEIGHT_RATE_FACTORS
         ]
         best = min(runs, key=lambda run: min(p.validation_loss for p in run[0].path_))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 import os
 import warnings
 from numbers import Integral, Real
@@ -20,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from . import _front
 from ._activations import ACTIVATION_NAMES
 from ._network import MAX_DEPTH, SparseMLP
 from ._pruning import PathPoint
@@ -118,6 +118,9 @@ class _BaseSWAT(BaseEstimator):
         self.path_ = result.path
         self.network_ = result.chosen.network
         self.loss_ = result.chosen.train_loss
+        self._input_deviation = np.zeros(self.n_features_in_)
+        self._input_deviation[result.scaling.features] = result.scaling.x_deviation
+        self._output_deviation = result.scaling.y_deviation
         self.history_ = result.history
         self.loss_curve_ = [float(np.nanmin(record["train_loss"])) for record in result.history]
         self.n_iter_ = result.n_iter
@@ -239,44 +242,155 @@ class _BaseSWAT(BaseEstimator):
             f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
         )
 
-    # ------------------------------------------------------------------------ choosing
-    def select(self, *, max_nnz: int) -> Self:
+    # ------------------------------------------------------------------------ the front
+    def path_frame(self) -> Any:
+        """Return the front as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per network of `path_`, by ascending size, with the columns
+
+            - ``nnz``: its size, with a bias per neuron of the first layer and per
+              output even where it happens to be zero;
+            - ``depth``, ``hidden_layer_sizes``, ``n_features_used``;
+            - ``train_loss``, ``validation_loss``: normalised, before the refit;
+            - ``validation_error``: standard error of ``validation_loss`` over the
+              validation rows, equal rows merged; the choice of the best network on
+              the same rows is not in it;
+            - ``price``: ``J = validation_loss + alpha * nnz``, at the present `alpha`;
+            - ``is_chosen``: whether it is `network_`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_swat import SWATRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, y)
+        >>> frame = model.path_frame()
+        >>> len(frame) == len(model.path_)
+        True
+        >>> bool(frame.price.idxmin() == frame.is_chosen.idxmax())
+        True
+        """
+        check_is_fitted(self)
+        return _front.path_frame(self.path_, float(self.alpha), self.network_)
+
+    def select(
+        self, *, max_nnz: int | None = None, rule: str | None = None, index: int | None = None
+    ) -> Self:
         """Return this estimator with another network of the front.
+
+        Exactly one of the parameters has to be given.
 
         Parameters
         ----------
-        max_nnz : int
-            How many non-zero numbers the network may have.
+        max_nnz : int, optional
+            How many non-zero numbers the network may have: of those within this
+            budget the one with the lowest validation loss.
+        rule : {"one_standard_error"}, optional
+            The smallest network whose validation loss is at most one standard error
+            above the lowest one: that of the lowest, over the validation rows.
+        index : int, optional
+            Its position in `path_`; 0 is the smallest, -1 the last and largest.
 
         Returns
         -------
         estimator
-            A copy, whose `network_` is the one of `path_` with the lowest
-            validation loss among those of at most `max_nnz` non-zeros.
+            A copy that shares nothing mutable with this one, and whose `network_`
+            and all that depends on it are those of the network asked for.
 
         Raises
         ------
         ValueError
-            If every network of the front is larger.
+            If not exactly one is given, or no network of the front meets it.
         TypeError
-            If `max_nnz` is no integer.
+            If `max_nnz` or `index` is no integer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_swat import SWATRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, y)
+        >>> model.select(max_nnz=10).nnz_ <= 10
+        True
+        >>> model.select(rule="one_standard_error").nnz_ <= model.nnz_
+        True
+        >>> model.select(index=0).nnz_  # the constant
+        1
         """
         check_is_fitted(self)
-        try:
-            max_nnz = operator.index(max_nnz)
-        except TypeError:
-            message = f"max_nnz={max_nnz!r} is no integer; pass a number of non-zeros"
-            raise TypeError(message) from None
-        affordable = [point for point in self.path_ if point.network.nnz <= max_nnz]
-        if not affordable:
-            raise ValueError(
-                f"max_nnz={max_nnz} is too small: the smallest network of the front has "
-                f"{self.path_[0].network.nnz} non-zeros; pass at least that"
-            )
-        selected = copy.copy(self)
-        selected.network_ = affordable[-1].network
-        selected.loss_ = affordable[-1].train_loss
+        position = _front.find(self.path_, max_nnz=max_nnz, rule=rule, index=index)
+        # The points of the front are immutable: the copy may share them.
+        selected = copy.deepcopy(self, {id(self.path_): self.path_})
+        selected.network_ = self.path_[position].network
+        selected.loss_ = self.path_[position].train_loss
         return selected
+
+    @property
+    def selected_features_(self) -> NDArray[np.intp]:
+        """Ascending indices of the features that the chosen network uses."""
+        return self.network_.used_features
+
+    @property
+    def feature_importances_(self) -> Array:
+        """Shares of the features in how much the outputs can move; they sum to 1.
+
+        For a feature and an output, count every path between them through the
+        network with the product of its absolute weights and of the largest slopes of
+        its activations (1/4 for a sigmoid, else 1), per standard deviation of the
+        feature among the training rows and, in a regression, of the target. The sum
+        over all paths bounds the slope of the output, before the output activation,
+        by the standardised feature. The importance is that bound, added over the
+        outputs, as a share of the sum over the features.
+
+        A feature that the network does not use has 0, and all have 0 in a constant
+        network. It is a bound, which saturation and cancelling paths fall short of,
+        and tells what this network uses: of two features that say the same, pruning
+        may have kept either. ``sklearn.inspection.permutation_importance`` measures
+        what the score loses without a feature.
+        """
+        network = self.network_  # raises AttributeError before a fit
+        return _front.feature_importances(network, self._input_deviation, self._output_deviation)
+
+    def get_support(self, indices: bool = False) -> NDArray[Any]:
+        """Return which features the chosen network uses.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+
+        Returns
+        -------
+        ndarray
+            A mask of shape (n_features_in_,), or with `indices` the ascending
+            indices of the features used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_swat import SWATRegressor
+        >>> X = np.random.RandomState(0).standard_normal((100, 4))
+        >>> model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, X[:, 2])
+        >>> model.get_support()
+        array([False, False,  True, False])
+        >>> model.get_support(indices=True)
+        array([2])
+        >>> model.feature_importances_
+        array([0., 0., 1., 0.])
+        """
+        check_is_fitted(self)
+        if indices:
+            return self.selected_features_.copy()
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[self.selected_features_] = True
+        return mask
 
     # --------------------------------------------------------------- fitted attributes
     path_: tuple[PathPoint, ...]
@@ -410,7 +524,12 @@ class SWATRegressor(RegressorMixin, _BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows.
+        was refitted on all rows; `path_frame` makes a table of it.
+    selected_features_ : ndarray of int
+        Ascending indices of the features that `network_` uses.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Their shares in how far the network can move its outputs, by absolute weights
+        along all its paths, per standard deviation; 0 for features not used.
     nnz_, depth_, n_layers_, n_outputs_ : int
         Of `network_`.
     hidden_layer_sizes_ : tuple of int
@@ -563,7 +682,12 @@ class SWATClassifier(ClassifierMixin, _BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows.
+        was refitted on all rows; `path_frame` makes a table of it.
+    selected_features_ : ndarray of int
+        Ascending indices of the features that `network_` uses.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Their shares in how far the network can move its outputs, by absolute weights
+        along all its paths, per standard deviation; 0 for features not used.
     nnz_, depth_, n_layers_, n_outputs_ : int
         Of `network_`.
     hidden_layer_sizes_ : tuple of int

@@ -66,6 +66,41 @@ class Loss(ABC):
         """
         return float(_shares(weight) @ self._row_losses(raw, target))
 
+    def standard_error(self, raw: Array, target: Array, weight: Array) -> float:
+        """Estimate the standard error of `value` over the rows.
+
+        Rows count as independent draws whose weights are given. A row of weight 2 has
+        the influence of two rows, but is one draw: rows merged into one, as a fit
+        merges equal ones, are no independent evidence.
+
+        Parameters
+        ----------
+        raw, target : ndarray of shape (n, k)
+        weight : ndarray of shape (n,)
+            As for `value`.
+
+        Returns
+        -------
+        float
+            With equal weights ``std(ddof=1) / sqrt(n)`` of the losses of the rows;
+            NaN if no more than one row counts.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> raw, target = np.array([[1.0], [2.0], [3.0]]), np.zeros((3, 1))
+        >>> losses = np.array([1.0, 4.0, 9.0])
+        >>> error = LOSSES["squared_error"].standard_error(raw, target, np.ones(3))
+        >>> bool(np.isclose(error, losses.std(ddof=1) / np.sqrt(3)))
+        True
+        """
+        if np.count_nonzero(weight) < 2:
+            return float("nan")
+        shares = _shares(weight)
+        losses = self._row_losses(raw, target)
+        spread = shares * (losses - shares @ losses)
+        return float(np.sqrt(spread @ spread / (1 - shares @ shares)))
+
     def value_and_gradient(self, raw: Array, target: Array, weight: Array) -> tuple[float, Array]:
         """Return the loss and its gradient by the raw outputs, shape (n, k)."""
         shares = _shares(weight)

@@ -67,11 +67,15 @@ class PathPoint:
     train_loss, validation_loss : float
         Data losses divided by that of the best constant predictor of the training
         rows: 1 is worth nothing, 0 is perfect.
+    validation_error : float
+        Standard error of `validation_loss` over the validation rows, in its units;
+        NaN if it is not known.
     """
 
     network: SparseMLP
     train_loss: float
     validation_loss: float
+    validation_error: float = float("nan")
 
     @property
     def nnz(self) -> int:
@@ -214,13 +218,15 @@ def judge(
     network: SparseMLP, train: Rows, validation: Rows, loss: Loss, reference: float
 ) -> PathPoint:
     """Return a network with its losses on both kinds of rows, divided by `reference`."""
-    losses = (
-        normalised_loss(
-            loss, network.decision_function(rows.X), rows.target, rows.weight, reference
-        )
-        for rows in (train, validation)
+    raw_train, raw = network.decision_function(train.X), network.decision_function(validation.X)
+    with np.errstate(all="ignore"):  # of a loss that is not finite, neither is the error
+        error = loss.standard_error(raw, validation.target, validation.weight) / reference
+    return PathPoint(
+        network,
+        normalised_loss(loss, raw_train, train.target, train.weight, reference),
+        normalised_loss(loss, raw, validation.target, validation.weight, reference),
+        error,
     )
-    return PathPoint(network, *losses)
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:

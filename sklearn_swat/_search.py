@@ -42,6 +42,8 @@ class SearchResult:
         The front, by ascending size, on raw rows.
     chosen : PathPoint
         The one of `path` with the lowest J.
+    scaling : Scaling
+        What the rows were standardised by.
     history : list of dict
         Records of the descent; empty where there was nothing to descend.
     n_iter : int
@@ -51,6 +53,7 @@ class SearchResult:
 
     path: tuple[PathPoint, ...]
     chosen: PathPoint
+    scaling: Scaling
     history: list[dict[str, Any]]
     n_iter: int
     was_interrupted: bool
@@ -232,6 +235,7 @@ def _finish(
     return SearchResult(
         path=front,
         chosen=front[chosen],
+        scaling=problem.scaling,
         history=descent.history if descent is not None else [],
         n_iter=descent.n_iter if descent is not None else 1,
         was_interrupted=was_interrupted,

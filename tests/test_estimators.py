@@ -149,7 +149,7 @@ def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
     assert model.fit(X, y).score(X, y) > 0.99
 
 
-@pytest.mark.parametrize("max_nnz", [3.5, "a", None])
+@pytest.mark.parametrize("max_nnz", [3.5, "a"])
 def test_a_budget_is_an_integer(diabetes, max_nnz):
     model = SWATRegressor(**QUICK).fit(*diabetes)
     with pytest.raises(TypeError, match="no integer"):

@@ -218,15 +218,16 @@ def judge(
     network: SparseMLP, train: Rows, validation: Rows, loss: Loss, reference: float
 ) -> PathPoint:
     """Return a network with its losses on both kinds of rows, divided by `reference`."""
-    raw_train, raw = network.decision_function(train.X), network.decision_function(validation.X)
+
+    def normalised(rows: Rows, raw: Array) -> float:
+        return normalised_loss(loss, raw, rows.target, rows.weight, reference)
+
+    train_loss = normalised(train, network.decision_function(train.X))
+    raw = network.decision_function(validation.X)
+    validation_loss = normalised(validation, raw)
     with np.errstate(all="ignore"):  # of a loss that is not finite, neither is the error
         error = loss.standard_error(raw, validation.target, validation.weight) / reference
-    return PathPoint(
-        network,
-        normalised_loss(loss, raw_train, train.target, train.weight, reference),
-        normalised_loss(loss, raw, validation.target, validation.weight, reference),
-        error,
-    )
+    return PathPoint(network, train_loss, validation_loss, error)
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:

@@ -33,13 +33,13 @@ from sklearn_swat._autoencoder import GroupedLinear, MultiScaleAutoencoder, unit
 from sklearn_swat._checkpoint import load_checkpoint
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._objective import row_losses
-from sklearn_swat._soft_network import NetworkScores, SoftNetwork, sharpen
+from sklearn_swat._soft_network import NetworkScores, SoftNetwork, per_candidate, sharpen
 from sklearn_swat._start_points import random_scores
 from sklearn_swat._threads import one_torch_thread
 from sklearn_swat.pretrain._losses import ALL_DEPTHS, PretrainingLosses, SamplingConfig
 from sklearn_swat.pretrain._muon import Muon
 from sklearn_swat.pretrain._sampler import Rows, Sampler
-from sklearn_swat.pretrain._training import MATRIX_RATE
+from sklearn_swat.pretrain._training import MATRIX_RATE, cosine
 from sklearn_swat.pretrain.evaluate import N_FEATURES, N_OUTPUTS, N_SLOTS, reconstruction
 
 # The baseline's array: a row per neuron; per layer its incoming weights, bias, existence and
@@ -196,11 +196,6 @@ Training = tuple[Autoencoder, torch.optim.Optimizer]  # its learning rates are t
 # --------------------------------------------------------------------- training
 
 
-def cosine(done: float) -> float:
-    """Return the share of the peak learning rate, from 1 down to 0.01, at a share of the time."""
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
-
-
 def convolutional_training(generator: Generator) -> Training:
     """Return a baseline and its optimizer.
 
@@ -354,10 +349,7 @@ def search(space: Space, rows: Rows, seconds: float) -> dict[str, Any]:
         done = elapsed / seconds
         optimizer.param_groups[0]["lr"] = cosine(done)
         scores = space.to_scores(
-            {
-                name: t + moved[name] * rates.view(-1, *[1] * (t.dim() - 1))
-                for name, t in space.start.items()
-            }
+            {name: t + moved[name] * per_candidate(rates, t) for name, t in space.start.items()}
         )
         if n_steps % STEPS_PER_VERDICT == 0:
             now, test_now = judge(scores, X, y)

@@ -36,6 +36,7 @@ from ._start_points import (
     normal,
     random_scores,
     read_out,
+    spread,
     write_network,
 )
 from ._threads import one_torch_thread
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from ._refinement import Rows
 
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
-SPREAD = 1.0  # between the restarts from the same rows, in random networks
 ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
@@ -279,7 +279,11 @@ class _Run:
             with torch.no_grad():
                 decoded = scores = self._decode(latent, self.depths)
                 if settings.start == "data":
-                    scores = self._read_out(self._spread(scores))
+                    is_later = [float(candidate.restart > 0) for candidate in self.alive]
+                    moved = spread(
+                        scores, torch.tensor(is_later, device=settings.device), self.generator
+                    )
+                    scores = self._read_out(moved)
             decoded, scores = (s.rescale_outputs(self.scale, self.shift) for s in (decoded, scores))
             free = {name: tensor.clone() for name, tensor in scores.tensors().items()}
         else:
@@ -295,19 +299,6 @@ class _Run:
             free["latent"] = latent
         free["threshold"] = torch.zeros(len(self.alive), device=settings.device)
         return {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
-
-    def _spread(self, scores: NetworkScores) -> NetworkScores:
-        """Move the hidden layers of all restarts but the first by random networks."""
-        drawn = random_scores(
-            self.depths, self.settings.n_slots, self.scale, self.shift, self.d, self.generator
-        )
-        later = torch.tensor([float(candidate.restart > 0) for candidate in self.alive])
-        later = SPREAD * later.to(self.settings.device)
-        moved: dict[str, Any] = {}
-        for name in ("w_in", "w_hidden", "b_hidden", "activation_scores"):
-            tensor = getattr(scores, name)
-            moved[name] = tensor + drawn[name] * later.view(-1, *[1] * (tensor.dim() - 1))
-        return replace(scores, **moved)
 
     def _read_out(self, scores: NetworkScores) -> NetworkScores:
         """Return the same hidden layers, with the output layers that fit the rows best."""
@@ -413,17 +404,24 @@ class _Run:
         loss = self._loss(network, rows)
         size = soft_size(scores, network, threshold, sharpness)
         price = (loss + self.settings.alpha * size).sum()
-        gradients = torch.autograd.grad(price, list(self.free.values()), materialize_grads=True)
-        rates = {"latent": LATENT_RATE, "threshold": THRESHOLD_RATE}
-        of_weights = WEIGHTS_RATE
-        if "latent" in self.free:
-            of_weights = CORRECTION_RATE if self.settings.space == "both" else 0.0
+        rates = self._rates()
+        moving = [self.free[name] for name in rates]
+        gradients = torch.autograd.grad(price, moving, materialize_grads=True)
         with torch.no_grad():
-            for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
+            for (name, of_this), gradient in zip(rates.items(), gradients, strict=True):
                 # A candidate that diverges must not stop the others.
                 gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
-                self.moments[name].step(tensor, gradient, rates.get(name, of_weights) * rate)
+                self.moments[name].step(self.free[name], gradient, of_this * rate)
             threshold.clamp_(0.0, 3.0)
+
+    def _rates(self) -> dict[str, float]:
+        """Return the shares of the learning rate that the moving tensors take."""
+        if "latent" not in self.free:
+            return dict.fromkeys(self.free, WEIGHTS_RATE) | {"threshold": THRESHOLD_RATE}
+        rates = {"latent": LATENT_RATE, "threshold": THRESHOLD_RATE}
+        if self.settings.space == "latent":  # its start's corrections stay as they are
+            return rates
+        return dict.fromkeys(self.free, CORRECTION_RATE) | rates
 
     def _loss(self, network: SoftNetwork, rows: _TorchRows) -> Tensor:
         """Return the normalised loss of every candidate, (C,)."""
@@ -480,9 +478,7 @@ class _Run:
         return sharpen(self._scores(), 1.0, threshold=self.free["threshold"], allowed=self.allowed)
 
     def _harden(self, network: SoftNetwork, chosen: list[int]) -> list[SparseMLP]:
-        parts = {name: tensor[chosen] for name, tensor in network.tensors().items()}
-        depths = tuple(network.depths[i] for i in chosen)
-        hard = replace(network, **parts, depths=depths)
+        hard = network.take(torch.tensor(chosen))
         return harden(hard, LOSSES[self.loss_name].out_activation)
 
     def _drop_weakest(self) -> None:

@@ -227,9 +227,14 @@ def presence(weight: Tensor, threshold: Tensor, sharpness: float) -> Tensor:
     -------
     Tensor of the shape of `weight`, from 0 to 1
     """
-    excess = weight.abs() - threshold.view(-1, *[1] * (weight.dim() - 1))
+    excess = weight.abs() - per_candidate(threshold, weight)
     soft = (excess * (20 * 10 ** (0.0 if sharpness >= 1 else sharpness))).sigmoid()
     return _straight_through((excess > 0).to(soft.dtype), soft) if sharpness >= 1 else soft
+
+
+def per_candidate(numbers: Tensor, like: Tensor) -> Tensor:
+    """Give numbers (C,) the axes that they need beside a tensor (C, ...)."""
+    return numbers.view(-1, *[1] * (like.dim() - 1))
 
 
 def _straight_through(hard: Tensor, soft: Tensor) -> Tensor:

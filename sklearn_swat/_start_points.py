@@ -17,18 +17,14 @@ from torch import Generator, Tensor
 from ._activations import ACTIVATION_NAMES
 from ._autoencoder import MultiScaleAutoencoder
 from ._network import SparseMLP
-from ._soft_network import SoftNetwork, soften
+from ._soft_network import NetworkScores, SoftNetwork, per_candidate, soften
 
 ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
 INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
 TARGET_BOUND = 12.0
-PENALTIES = (
-    1e-4,
-    1e-3,
-    1e-2,
-    1e-1,
-    1.0,
-)  # of a read-out, beside hidden variances of the order of 1
+# Of a read-out, beside hidden variances of the order of 1.
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+SPREAD = 1.0  # between the restarts from the same rows, in random networks
 NOISE_AROUND_A_NETWORK = 0.1  # between the restarts around a given network, of tokens of size 1
 
 
@@ -183,6 +179,31 @@ def random_scores(
         "activation_scores": 0.5 * draw(C, L, H, A),
         "gate_scores": torch.ones(C, L, H, device=shift.device),
     }
+
+
+def spread(scores: NetworkScores, is_moved: Tensor, generator: Generator) -> NetworkScores:
+    """Move the hidden layers of some candidates by random networks.
+
+    Parameters
+    ----------
+    scores : NetworkScores of C candidates
+    is_moved : Tensor of shape (C,)
+        1 for the candidates to move, 0 for those to leave.
+    generator : torch.Generator
+
+    Returns
+    -------
+    NetworkScores
+    """
+    (_, d, n_slots), b_out = scores.w_in.shape, scores.b_out[0]
+    drawn = random_scores(
+        scores.depths, n_slots, torch.ones_like(b_out), torch.zeros_like(b_out), d, generator
+    )
+    moved: dict[str, Any] = {}
+    for name in ("w_in", "w_hidden", "b_hidden", "activation_scores"):
+        tensor = getattr(scores, name)
+        moved[name] = tensor + drawn[name] * per_candidate(SPREAD * is_moved, tensor)
+    return replace(scores, **moved)
 
 
 def write_network(scores: dict[str, Tensor], line: int, network: SparseMLP) -> None:

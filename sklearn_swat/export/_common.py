@@ -45,6 +45,11 @@ def is_binary(estimator: Any) -> bool:
     return is_classifier(estimator) and estimator.network_.n_outputs == 1
 
 
+def is_multilabel(estimator: Any) -> bool:
+    """Tell whether the outputs are the probabilities of labels that do not exclude each other."""
+    return estimator.network_.out_activation == "logistic" and not is_binary(estimator)
+
+
 def input_names(estimator: Any, feature_names: Sequence[str] | None = None) -> list[str]:
     """Return the names given, or `feature_names_in_`, or x0, x1, ..."""
     n = estimator.network_.n_features

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from .._activations import LEAKY_SLOPE
 from .._estimators import SWATClassifier, SWATRegressor
 from .._network import activation_slices
-from ._common import check_precision, fitted_network, is_binary, require
+from ._common import check_precision, fitted_network, is_binary, is_multilabel, require
 
 Array = NDArray[np.float64]
 
@@ -129,7 +129,7 @@ def _classifier_shapes(operator: Any) -> None:
     label, probabilities = operator.outputs
     has_text = _onnx_labels(operator.scope_inst, estimator).dtype == object
     kind = types.StringTensorType if has_text else types.Int64TensorType
-    label.set_type(kind([n, estimator.n_outputs_] if _is_multilabel(estimator) else [n]))
+    label.set_type(kind([n, estimator.n_outputs_] if is_multilabel(estimator) else [n]))
     probabilities.type.shape = [n, 2 if is_binary(estimator) else estimator.n_outputs_]
 
 
@@ -147,7 +147,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
         graph.node("Softmax", raw, output=probabilities, axis=1)
     else:
         graph.node("Sigmoid", raw, output=probabilities)
-    if _is_multilabel(estimator):
+    if is_multilabel(estimator):
         is_positive = graph.node("Greater", raw, graph.constant(np.zeros(1)))
         graph.node("Cast", is_positive, output=label, to=graph.proto.INT64)
     else:
@@ -225,10 +225,6 @@ class _Graph:
                 return self.node("Max", z, self.node("Mul", z, slope))
             case _:
                 return z
-
-
-def _is_multilabel(estimator: Any) -> bool:
-    return estimator.out_activation_ == "logistic" and not is_binary(estimator)
 
 
 def _onnx_labels(scope: Any, estimator: Any) -> NDArray[Any]:

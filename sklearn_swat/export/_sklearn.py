@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from ._common import fitted_network
+from ._common import fitted_network, is_multilabel
 
 _ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "identity": "identity"}
 
@@ -68,8 +68,7 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     # A step of training on zeros sets up all that a fitted MLP holds; then come the weights.
     if is_classifier(estimator):
         classes = estimator.classes_
-        is_multilabel = network.out_activation == "logistic" and k > 1
-        y = np.eye(k, dtype=int) if is_multilabel else classes
+        y = np.eye(k, dtype=int) if is_multilabel(estimator) else classes
         mlp = MLPClassifier(**parameters)
         mlp.partial_fit(np.zeros((len(y), d)), y, classes=classes)
     else:

@@ -180,7 +180,7 @@ class PretrainingLosses(nn.Module):
         networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
         decoded, output = self.decode_at_all_depths(latent, X, k, sharpness)
-        error = saturate((output - target).square().mean((2, 3))).min(0).values.mean()
+        error = best_decoder_errors(output, target).mean()
 
         C, shift = len(latent), int(sampler.integer(0, MAX_DEPTH - 1))
         order = torch.arange(C, device=X.device).roll(shift * per_depth)  # decoded elsewhere
@@ -238,8 +238,7 @@ class PretrainingLosses(nn.Module):
         networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
         output = self.decode_at_all_depths(latent, X, target.shape[2], sharpness)[1]
-        errors = (output - target).square().mean((2, 3))
-        return saturate(errors).min(0).values, target, output
+        return best_decoder_errors(output, target), target, output
 
     def start_and_descent(
         self,
@@ -298,6 +297,11 @@ class PretrainingLosses(nn.Module):
             raw = decode(latent)(X[:, fresh])
             losses["descended"] = saturate(loss(raw, fresh)).mean()
         return losses
+
+
+def best_decoder_errors(output: Tensor, target: Tensor) -> Tensor:
+    """Return the min-loss (C,) of outputs (MAX_DEPTH, C, N, k), saturated."""
+    return saturate((output - target).square().mean((2, 3))).min(0).values
 
 
 def standardise_outputs(networks: SoftNetwork, X: Tensor) -> tuple[SoftNetwork, Tensor]:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .._activations import ACTIVATION_NAMES
-from .._soft_network import SoftNetwork
+from .._soft_network import SoftNetwork, per_candidate
 
 PERTURBATIONS = (0.01, 2.0)  # of the weights, relative, for pairs of graded distance
 SPARSITIES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)  # shares of absent weights, after arXiv 2410.08339
@@ -165,8 +165,8 @@ class Sampler:
         noisy: dict[str, Any] = {}
         for name in ("w_in", "w_hidden", "w_out", "b_hidden"):
             tensor = getattr(networks, name)
-            by_network = size.view(-1, *[1] * (tensor.dim() - 1))
-            noisy[name] = tensor * (1 + by_network * self.normal(*tensor.shape))
+            noise = self.normal(*tensor.shape)
+            noisy[name] = tensor * (1 + per_candidate(size, tensor) * noise)
         return replace(networks, **noisy)
 
     def functions(self, X: Tensor, k: int) -> Tensor:

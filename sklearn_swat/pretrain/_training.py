@@ -29,6 +29,11 @@ WARM_UP_BATCHES = 300
 MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 
+def cosine(done: float) -> float:
+    """Return the share of the peak learning rate, from 1 down to 0.01, at a share of the time."""
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
+
+
 class PretrainingNet(NeuralNet):
     """A skorch net whose module returns its losses by name instead of predictions."""
 
@@ -79,7 +84,7 @@ class TimeBudget(Callback):
         done = min(1.0, self.elapsed() / self.seconds)
         n_batches = int(net.module_.n_batches) - self.first_batch
         warm_up = min(1.0, (n_batches + 1) / WARM_UP_BATCHES)
-        rate = self.learning_rate * warm_up * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        rate = self.learning_rate * warm_up * cosine(done)
         for group in net.optimizer_.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
 

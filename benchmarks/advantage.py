@@ -13,7 +13,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from benchmarks._data import TASKS, Table, available_tables, load_table, split_table
+from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._data import Table, load_table, split_table
 from benchmarks._dense import dense_mlp, fit_quietly
 from benchmarks._results import describe_machine, run_and_keep
-from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS
-from sklearn_swat import SWATClassifier, SWATRegressor
+from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS, swat
 
 ALL_ROWS = 0  # on the command line
 TEST_ROWS = 2_000  # at most, which keeps the noise of a test loss far below that of the seeds
@@ -140,7 +139,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     """
     table = load_table(name)
     X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
-    estimator = SWATClassifier if table.task == "classification" else SWATRegressor
+    defaults = swat(table.task, seed)
     methods: dict[str, dict[str, float]] = {}
 
     def keep(method: str, model: Any, seconds: float) -> None:
@@ -151,18 +150,18 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
 
     def fitted(**parameters: Any) -> tuple[Any, float]:
         start = time.perf_counter()
-        model = estimator(random_state=seed, **parameters).fit(X_train, y_train)
+        model = swat(table.task, seed, **parameters).fit(X_train, y_train)
         return model, time.perf_counter() - start
 
     def steps_within(seconds: float, **parameters: Any) -> int:
         """Return how many steps take so long."""
         _, trial = fitted(**parameters)
-        return max(1, round(estimator().max_iter * seconds / trial))
+        return max(1, round(defaults.max_iter * seconds / trial))
 
     fitted(max_iter=1, refine=False)  # the import of torch is nobody's
     keep("start", *fitted(refine=False, max_iter=0))
     keep("both", *fitted(refine=False))
-    seconds, rate = methods["both"]["seconds"], estimator().learning_rate
+    seconds, rate = methods["both"]["seconds"], defaults.learning_rate
     free = {"refine": False, "n_iter_no_change": NEVER}
     for method, parameters in LATENT_DESCENTS.items():
         steps = steps_within(seconds, **free, **parameters)
@@ -341,26 +340,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         The command line; by default that of the process.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.advantage",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("advantage", __doc__)
+    add_table_options(parser, n_seeds=5)
     add = parser.add_argument
-    add("--tables", nargs="+", choices=list(TASKS), metavar="NAME", help="default: all there are")
     add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
-    add("--seeds", type=int, default=5, help="splits per table and number of rows")
-    add("--out", type=Path, default=Path("benchmarks/results/advantage.json"), help="the results")
-    add("--jobs", type=int, default=1, help="processes; more than 1 disturbs the equal times")
     add("--resume", action="store_true", help="keep the records that --out holds")
-    add("--report-only", action="store_true", help="run nothing: the report of --out")
-    options = parser.parse_args(arguments)
-    if options.report_only:
-        results = json.loads(options.out.read_text(encoding="utf-8"))
-    else:
-        options.tables = options.tables or available_tables()
-        results = run_all(options)
-    print(make_report(results))
+    report(parser.parse_args(arguments), run_all, make_report)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,11 @@ the wall time of an idle core, and fair on a busy one.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from benchmarks._command import make_parser, report
 from benchmarks._results import describe_machine, save
 from sklearn_swat._activations import ACTIVATION_NAMES
 from sklearn_swat._autoencoder import GroupedLinear, MultiScaleAutoencoder, unit_tokens
@@ -533,25 +532,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         The command line; by default that of the process.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.convolutional",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("convolutional", __doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=8, help="training time of each autoencoder")
     add("--search-seconds", type=float, default=30, help="time of the descents in each space")
     add("--networks", type=int, default=100, help="held-out networks per family and depth")
-    add("--out", type=Path, default=Path("benchmarks/results/convolutional.json"), help="results")
-    add("--report-only", action="store_true", help="run nothing: the report of --out")
-    options = parser.parse_args(arguments)
-    if options.report_only:
-        results = json.loads(options.out.read_text(encoding="utf-8"))
-    else:
+
+    def run_and_save(options: argparse.Namespace) -> dict[str, Any]:
         with one_torch_thread():
             results = run_all(options.minutes, options.search_seconds, options.networks)
         save(results, options.out)
-    print(make_report(results))
+        return results
+
+    report(parser.parse_args(arguments), run_and_save, make_report)
 
 
 if __name__ == "__main__":

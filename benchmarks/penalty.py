@@ -9,19 +9,19 @@ path follows, for it would hide what the penalty does. Results are kept as JSON.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pandas as pd
 
-from benchmarks._data import TASKS, available_tables, load_table
+from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._data import load_table
 from benchmarks._results import describe_machine, run_and_keep
 from benchmarks.advantage import take_rows, test_loss
-from sklearn_swat import SWATClassifier, SWATRegressor, _objective
+from benchmarks.quick import swat
+from sklearn_swat import _objective
 from sklearn_swat._activations import ACTIVATION_NAMES
 
 N_ROWS = 512  # for training
@@ -71,14 +71,13 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     """
     table = load_table(name)
     X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
-    estimator = SWATClassifier if table.task == "classification" else SWATRegressor
     fits = []
     variants = [(activation, PARTS[0]) for activation in ACTIVATIONS]
     variants += [("all", part) for part in PARTS[1:]]
     for activation, part in variants:
         for alpha in ALPHAS:
-            allowed = "all" if activation == "all" else [activation]
-            model = estimator(alpha=alpha, activations=allowed, refine=False, random_state=seed)
+            parameters = {"alpha": alpha, "activations": activation, "refine": False}
+            model = swat(table.task, seed, **parameters)
             with penalised_by(part):
                 model.fit(X_train, y_train)
             loss = test_loss(model, table.task, X_test, y_test, y_train)
@@ -159,24 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         The command line; by default that of the process.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.penalty",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--tables", nargs="+", choices=list(TASKS), metavar="NAME", help="default: all there are")
-    add("--seeds", type=int, default=2, help="splits per table")
-    add("--out", type=Path, default=Path("benchmarks/results/penalty.json"), help="the results")
-    add("--jobs", type=int, default=1, help="processes")
-    add("--report-only", action="store_true", help="run nothing: the report of --out")
-    options = parser.parse_args(arguments)
-    if options.report_only:
-        results = json.loads(options.out.read_text(encoding="utf-8"))
-    else:
-        options.tables = options.tables or available_tables()
-        results = run_all(options)
-    print(make_report(results))
+    parser = make_parser("penalty", __doc__)
+    add_table_options(parser, n_seeds=2)
+    report(parser.parse_args(arguments), run_all, make_report)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._data import TASKS, available_tables, load_table, split_table
+from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._data import load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._report import STEPS, make_report
 from benchmarks._results import describe_machine, run_and_keep
@@ -346,40 +346,6 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str or None
-        The arguments; None for those of the process.
-
-    Returns
-    -------
-    Namespace
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.quick",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--tables", nargs="+", choices=list(TASKS), metavar="NAME", help="default: all there are")
-    add("--seeds", type=int, default=3, help="number of splits per table")
-    add("--out", type=Path, default=Path("benchmarks/results/quick.json"), help="the results")
-    add("--jobs", type=int, default=1, help="processes; more than 1 disturbs the times")
-    add("--resume", action="store_true", help="keep the records that --out holds")
-    add("--skip-descent", action="store_true", help="leave out the comparison of descents")
-    add("--report-only", action="store_true", help="run nothing: the report of --out")
-    options = parser.parse_args(arguments)
-    if not options.report_only:
-        options.tables = options.tables or available_tables()
-        if not options.tables:
-            load_table(next(iter(TASKS)))  # says where it looked and what to set
-    return options
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its report.
 
@@ -388,12 +354,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         The command line; by default that of the process.
     """
-    options = parse(arguments)
-    if options.report_only:
-        results = json.loads(options.out.read_text(encoding="utf-8"))
-    else:
-        results = run_all(options)
-    print(make_report(results))
+    parser = make_parser("quick", __doc__)
+    add_table_options(parser, n_seeds=3)
+    add = parser.add_argument
+    add("--resume", action="store_true", help="keep the records that --out holds")
+    add("--skip-descent", action="store_true", help="leave out the comparison of descents")
+    report(parser.parse_args(arguments), run_all, make_report)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from ._estimators import SWATClassifier, SWATRegressor
+from ._classifier import SWATClassifier
+from ._regressor import SWATRegressor
 
 try:
     __version__ = version("sklearn-swat")

@@ -12,8 +12,9 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from .._estimators import SWATClassifier, SWATRegressor
+from .._classifier import SWATClassifier
 from .._network import SparseMLP
+from .._regressor import SWATRegressor
 
 PRECISIONS = ("double", "float")
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from .._activations import LEAKY_SLOPE
-from .._estimators import SWATClassifier, SWATRegressor
+from .._classifier import SWATClassifier
 from .._network import activation_slices
+from .._regressor import SWATRegressor
 from ._common import check_precision, fitted_network, is_binary, is_multilabel, require
 
 Array = NDArray[np.float64]

@@ -1,0 +1,300 @@
+"""The estimator for classification, of two classes, several, or several labels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_expit, log_softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from ._base import BaseSWAT
+
+Array = NDArray[np.float64]
+
+
+class SWATClassifier(ClassifierMixin, BaseSWAT):
+    """Small sparse neural network for classification.
+
+    `fit` descends by gradient in the latent space of a pretrained multi-scale
+    autoencoder, over several depths at once, prunes the best candidates in weight
+    space, and keeps the network of the lowest ``J = normalised validation loss +
+    alpha * nnz``. `predict` runs that network alone, in NumPy.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Price of one non-zero weight or bias, in units of the normalised loss (data
+        loss divided by that of the best constant): at the default, 100 numbers
+        must explain 1 % of it. Higher prices give smaller networks.
+    depth : "auto", int from 1 to 4, or several, default="auto"
+        Numbers of hidden layers to search; "auto" searches all four. Linear networks
+        are tried beside them, and pruning may thin a network down to one.
+    max_width : int, default=16
+        Neurons per hidden layer at most.
+    activations : "all", str or list of str, default="all"
+        What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
+    n_restarts : int, default=2
+        Candidates per depth.
+    start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
+        Where the descent starts: at the networks that the data-set encoder makes of
+        the rows, at random (arXiv 2410.08339), or at the network of a fitted
+        scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
+        whatever `depth`, `max_width` and `activations` say. A search clones, and so
+        un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
+    space : {"both", "latent", "weights"}, default="both"
+        Where it descends: on latent points alone (arXiv 2410.08339), on the weights
+        alone, or for a quarter of the steps on both and then on the weights, which
+        get lower than a latent point can. With "weights" and ``start="random"`` the
+        pretrained autoencoder plays no part: the honest comparison.
+    max_iter : int, default=100
+        Descent steps at most. 0 judges the start networks as they are.
+    learning_rate : float, default=0.1
+        Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
+    batch_size : "auto" or int, default="auto"
+        Rows per step; "auto" takes all up to 4,096, else 1,024.
+    refine : bool, default=True
+        Follow the descent by pruning paths in weight space, and refit on all rows.
+        False gives the decoded network itself.
+    validation_fraction : float, default=0.2
+        Share of the rows that networks are judged on.
+    n_iter_no_change : int, default=25
+        Steps without an improvement of J by `tol` after which the descent stops.
+    tol : float, default=1e-4
+        In units of J.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply the sample weights.
+    checkpoint : path-like, default=None
+        A file written by ``python -m sklearn_swat.pretrain``; None is the bundled one.
+    device : str, default="auto"
+        Where the descent runs: "auto" is CUDA if there is any, else the CPU.
+    n_jobs : int, default=None
+        Pruning paths at a time, through joblib; None is 1 outside a joblib context.
+    random_state : int, RandomState or None, default=None
+        Of the split, the start points and the minibatches.
+    verbose : int, default=0
+        Above 0, print a line every few descent steps.
+    warm_start : bool, default=False
+        Start at the network of the previous fit, as with `start`.
+
+    Attributes
+    ----------
+    network_ : SparseMLP
+        The chosen network, on raw rows.
+    path_ : tuple of PathPoint
+        The front: a network per size that is worth it, by ascending `nnz`, with
+        normalised `train_loss` and `validation_loss`, measured before the network
+        was refitted on all rows; `path_frame` makes a table of it.
+    selected_features_ : ndarray of int
+        Ascending indices of the features that `network_` uses.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Their shares in how far the network can move its outputs, by absolute weights
+        along all its paths, per standard deviation; 0 for features not used.
+    nnz_, depth_, n_layers_, n_outputs_ : int
+        Of `network_`.
+    hidden_layer_sizes_ : tuple of int
+    coefs_, intercepts_ : list of ndarray
+    activations_ : tuple of tuple of str
+    out_activation_ : str
+    loss_ : float
+        Normalised training loss of `network_`, before the refit.
+    loss_curve_ : list of float
+        The best candidate's training loss at each record of `history_`.
+    history_ : list of dict
+        The descent: per record the step, the seconds, and per candidate the losses
+        of its hard network and its size.
+    n_iter_ : int
+        Descent steps taken.
+    classes_ : ndarray
+        The class labels.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If `X` had column names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_swat import SWATClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SWATClassifier(depth=1, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9), model.predict_proba(X).shape
+    (True, (150, 3))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseSWAT._parameter_constraints,
+        "class_weight": [None, StrOptions({"balanced"}), dict, list],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-4,
+        depth: Any = "auto",
+        max_width: int = 16,
+        activations: Any = "all",
+        n_restarts: int = 2,
+        start: Any = "data",
+        space: str = "both",
+        max_iter: int = 100,
+        learning_rate: float = 0.1,
+        batch_size: int | str = "auto",
+        refine: bool = True,
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 25,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        checkpoint: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            depth=depth,
+            max_width=max_width,
+            activations=activations,
+            n_restarts=n_restarts,
+            start=start,
+            space=space,
+            max_iter=max_iter,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            refine=refine,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            checkpoint=checkpoint,
+            device=device,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Find the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Need not be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a 0/1 indicator matrix of several labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight 2 counts exactly as two rows. None weighs all alike.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; the message says which and why.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        check_classification_targets(y)
+        if type_of_target(y).startswith("multiclass-multioutput"):
+            raise ValueError(
+                "y has several columns of more than two classes each, which is not supported; "
+                "fit a classifier per column with sklearn.multioutput.MultiOutputClassifier"
+            )
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, y)
+            if not weight.any() or weight.min() < 0:
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} gives rows weights from {weight.min():g} "
+                    f"to {weight.max():g}; pass positive numbers, or 'balanced'"
+                )
+        counts = weight > 0
+        self._is_multilabel = y.ndim == 2
+        binarizer = LabelBinarizer().fit(y[counts])
+        self.classes_ = binarizer.classes_
+        if len(self.classes_) < 2 and not self._is_multilabel:
+            (only,) = self.classes_.tolist()
+            raise ValueError(
+                f"y has one class only ({only!r}) among the rows of positive weight, but a "
+                "classifier needs at least 2 classes; add rows of another class"
+            )
+        target = np.zeros((len(y), 1 if len(self.classes_) == 2 else len(self.classes_)))
+        target = target if not self._is_multilabel else np.zeros(y.shape)
+        target[counts] = binarizer.transform(y[counts])
+        is_exclusive = target.shape[1] > 1 and not self._is_multilabel
+        return self._fit_rows(X, target, weight, "softmax" if is_exclusive else "logistic")
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+        """
+        raw = self._raw_outputs(X)
+        if self._is_multilabel:
+            return (raw > 0).astype(np.int64)
+        chosen = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(1)
+        predicted: NDArray[Any] = self.classes_[chosen]
+        return predicted
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Predict the probability of every class (of every label, if there are several).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+        """
+        probabilities = self._outputs(X)
+        if probabilities.shape[1] == 1 and not self._is_multilabel:
+            probabilities = np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Predict the logarithm of `predict_proba`."""
+        raw = self._raw_outputs(X)
+        if self._is_multilabel:
+            return np.asarray(log_expit(raw))
+        if raw.shape[1] == 1:
+            return np.hstack([log_expit(-raw), log_expit(raw)])
+        return np.asarray(log_softmax(raw, axis=1))
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Return the log-odds (two classes, labels) or unnormalised log-probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
+        """
+        raw = self._raw_outputs(X)
+        return raw[:, 0] if raw.shape[1] == 1 and not self._is_multilabel else raw
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -29,13 +29,14 @@ from ._losses import LOSSES
 from ._network import SparseMLP
 from ._objective import data_loss, hard_size, row_losses, soft_size
 from ._preprocessing import class_scores
+from ._read_out import read_out
 from ._soft_network import NetworkScores, SoftNetwork, harden, sharpen
 from ._start_points import (
+    ENCODED_ROWS,
     latent_around_network,
     latent_from_data,
     normal,
     random_scores,
-    read_out,
     spread,
     write_network,
 )
@@ -277,14 +278,14 @@ class _Run:
         if in_latent or settings.start == "data":
             latent = self._start_latent()
             with torch.no_grad():
-                decoded = scores = self._decode(latent, self.depths)
+                decoded = self._decode(latent, self.depths)
+                decoded = scores = decoded.rescale_outputs(self.scale, self.shift)
                 if settings.start == "data":
                     is_later = [float(candidate.restart > 0) for candidate in self.alive]
                     moved = spread(
                         scores, torch.tensor(is_later, device=settings.device), self.generator
                     )
                     scores = self._read_out(moved)
-            decoded, scores = (s.rescale_outputs(self.scale, self.shift) for s in (decoded, scores))
             free = {name: tensor.clone() for name, tensor in scores.tensors().items()}
         else:
             free = random_scores(
@@ -302,11 +303,11 @@ class _Run:
 
     def _read_out(self, scores: NetworkScores) -> NetworkScores:
         """Return the same hidden layers, with the output layers that fit the rows best."""
-        chosen = torch.randperm(len(self.train.X), generator=self.generator)[:FULL_BATCH_ROWS]
+        chosen = torch.randperm(len(self.train.X), generator=self.generator)[:ENCODED_ROWS]
         chosen = chosen.sort().values.to(self.settings.device)
         network = sharpen(scores, 1.0, allowed=self.allowed)
         rows = self.train.take(chosen)
-        w_out, b_out = read_out(network, rows.X, self.encoded_target[chosen], rows.weight)
+        w_out, b_out = read_out(network, rows.X, rows.target, rows.weight, self.loss_name)
         return replace(scores, w_out=w_out, b_out=b_out)
 
     @property

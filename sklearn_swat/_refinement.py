@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv
 from scipy.optimize import minimize
 
 from ._activations import ACTIVATIONS
@@ -118,6 +118,17 @@ class Objective:
         return replace(self.network, weights=(first, *weights[1:]), biases=tuple(biases))
 
     # -------------------------------------------------------------- loss and gradient
+    def _raw_outputs(self, weights: list[Array], biases: list[Array]) -> Array:
+        """Return raw outputs (k, n)."""
+        hidden = self.inputs
+        for w, b, groups in zip(weights[:-1], biases[:-1], self.slices, strict=True):
+            z = w.T @ hidden
+            z += b[:, None]
+            for name, group in groups:
+                z[group] = ACTIVATIONS[name].value(z[group])
+            hidden = z
+        return weights[-1].T @ hidden + biases[-1][:, None]
+
     def _forward(
         self, weights: list[Array], biases: list[Array], inputs: Array
     ) -> tuple[Array, list[Array], list[Array]]:
@@ -137,7 +148,7 @@ class Objective:
 
     def data_loss(self, x: Array) -> float:
         """Loss without the penalty."""
-        raw, _, _ = self._forward(*self.layers(x), self.inputs)
+        raw = self._raw_outputs(*self.layers(x))
         return self.loss.value(raw.T, self.target, self.weight)
 
     def value(self, x: Array) -> float:
@@ -303,7 +314,5 @@ def _levenberg_marquardt(
 
 def solve(matrix: Array, right: Array) -> Array | None:
     """Solve a positive definite system; None if it is not one to working precision."""
-    try:
-        return np.asarray(cho_solve(cho_factor(matrix, lower=True), right))
-    except (LinAlgError, ValueError):
-        return None
+    _, solution, failed = dposv(matrix, right, lower=1)
+    return None if failed else np.asarray(solution)

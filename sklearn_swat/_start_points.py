@@ -17,13 +17,11 @@ from torch import Generator, Tensor
 from ._activations import ACTIVATION_NAMES
 from ._autoencoder import MultiScaleAutoencoder
 from ._network import SparseMLP
-from ._soft_network import NetworkScores, SoftNetwork, per_candidate, soften
+from ._soft_network import NetworkScores, per_candidate, soften
 
 ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
 INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
 TARGET_BOUND = 12.0
-# Of a read-out, beside hidden variances of the order of 1.
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 SPREAD = 1.0  # between the restarts from the same rows, in random networks
 NOISE_AROUND_A_NETWORK = 0.1  # between the restarts around a given network, of tokens of size 1
 
@@ -71,44 +69,6 @@ def latent_from_data(
         expanded = (part.expand(n_restarts, *part.shape) for part in rows)
         latent: Tensor = autoencoder.dataset_encoder(*expanded, seeds)
     return latent
-
-
-def read_out(network: SoftNetwork, X: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for the output layers that fit best on top of given hidden layers.
-
-    Ridge regression, its penalty chosen per network by the exact leave-one-out error.
-
-    Parameters
-    ----------
-    network : SoftNetwork of C candidates
-    X : Tensor of shape (N, d), standardised
-    y : Tensor of shape (N, k), standardised
-    weight : Tensor of shape (N,)
-
-    Returns
-    -------
-    w_out : Tensor of shape (C, H, k)
-    b_out : Tensor of shape (C, k)
-    """
-    share = (weight / weight.sum()).double()[:, None]
-    hidden, y = network.last_hidden(X).double(), y.double()  # (C, N, H)
-    hidden = hidden.nan_to_num(0.0, 0.0, 0.0)  # an overflow must not stop the other networks
-    hidden_mean, y_mean = (share * hidden).sum(1, keepdim=True), (share * y).sum(0)
-    centred = (hidden - hidden_mean) * share.sqrt()
-    values, vectors = torch.linalg.eigh(centred.mT @ centred)
-    rotated = centred @ vectors  # (C, N, H), orthogonal columns
-    projected = rotated.mT @ ((y - y_mean) * share.sqrt())
-    penalties = torch.tensor(PENALTIES, dtype=y.dtype, device=y.device)
-    shrinkage = 1 / (values.clamp(min=0)[:, None] + penalties[:, None])  # (C, penalties, H)
-    leverage = (rotated.square() @ shrinkage.mT) + share  # (C, N, penalties)
-    solutions = shrinkage[..., None] * projected[:, None]  # (C, penalties, H, k)
-    fitted = torch.einsum("cnh,cphk->cnpk", rotated, solutions)
-    residual = ((y - y_mean) * share.sqrt())[:, None] - fitted
-    left_out = residual / (1 - leverage).clamp(min=0.05)[..., None]
-    best = left_out.square().sum((1, 3)).argmin(1)
-    w_out = vectors @ solutions[torch.arange(len(best), device=y.device), best]
-    b_out = y_mean - (hidden_mean @ w_out)[:, 0]
-    return w_out.to(X.dtype), b_out.to(X.dtype)
 
 
 def latent_around_network(

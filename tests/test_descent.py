@@ -5,15 +5,11 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_swat import SWATRegressor, _descent
 from sklearn_swat._descent import Candidate
-from sklearn_swat._start_points import PENALTIES, read_out
-from sklearn_swat.pretrain._sampler import Sampler
 
 SPACES = ["both", "latent", "weights"]
 SMALL = {"depth": [1, 2], "n_restarts": 2, "max_iter": 20, "random_state": 0}
@@ -102,23 +98,6 @@ def test_a_later_network_must_be_better_by_more_than_chance():
     assert steady.mean() == pytest.approx(lucky.mean())
     assert candidate.is_beaten(0.85, steady, weight)
     assert not candidate.is_beaten(0.85, lucky, weight)
-
-
-def test_the_read_out_is_the_ridge_regression_of_the_best_left_out_error():
-    sampler = Sampler(torch.Generator().manual_seed(0))
-    network, X = sampler.networks(1, (1, 2), 3, 6, 1), sampler.normal(30, 3)
-    y = torch.stack([X[:, 0] - X[:, 1], X[:, 2] ** 2], 1) + 0.5 * sampler.normal(30, 2)
-    w_out, b_out = read_out(network, X, y, torch.ones(30))
-    for hidden, coefficients, intercept in zip(network.last_hidden(X), w_out, b_out, strict=True):
-        hidden = hidden.double().numpy()
-        ridges = [Ridge(30 * penalty) for penalty in PENALTIES]
-        errors = [
-            -cross_val_score(r, hidden, y, cv=LeaveOneOut(), scoring="neg_mean_squared_error").sum()
-            for r in ridges
-        ]
-        best = ridges[int(np.argmin(errors))].fit(hidden, y.double().numpy())
-        np.testing.assert_allclose(coefficients, best.coef_.T, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(intercept, best.intercept_, rtol=1e-3, atol=1e-4)
 
 
 def test_warm_start_goes_on_from_the_network(diabetes):

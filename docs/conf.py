@@ -26,13 +26,21 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "gallery/**/*.md5", "gallery/**/*.ipynb", "gallery/**/*.py"]
+exclude_patterns = [
+    "_build",
+    "gallery/**/*.md5",
+    "gallery/**/*.ipynb",
+    "gallery/**/*.py",
+]
 
 # Formulas are MathML, which browsers draw themselves: MathJax would come from the network.
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_swat"
 html_static_path = ["_static"]
+html_sidebars = {
+    page: [] for page in ("quick_start", "comparison", "changelog")
+}
 html_css_files = ["site.css"]
 html_copy_source = html_show_sphinx = False
 html_theme_options = {
@@ -69,7 +77,9 @@ numpydoc_validation_checks = {
     "SS06",  # a summary may take two lines
     "YD01",
 }
-numpydoc_validation_exclude = {r"\.PathPoint$"}  # a data class: its attributes are its parameters
+numpydoc_validation_exclude = {
+    r"\.PathPoint$"
+}  # a data class: its attributes are its parameters
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -79,7 +89,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_swat",),
     "download_all_examples": False,
-    "min_reported_time": 10**6,  # how long an example took says more of the machine
+    "min_reported_time": 10
+    ** 6,  # how long an example took says more of the machine
     "write_computation_times": False,
     "show_memory": False,
     "capture_repr": (),  # a display is a picture, not <NetworkDisplay object at ...>
@@ -99,7 +110,10 @@ if uses_network:  # links to other projects' pages, by the network
 
 def drop_foreign_references(app, what, name, obj, options, lines):
     """Leave the words of references into scikit-learn's own pages, in docstrings we inherit."""
-    lines[:] = [re.sub(r":ref:`([^`<]*?)\s*(?:<[^>`]*>)?`", r"\1", line) for line in lines]
+    lines[:] = [
+        re.sub(r":ref:`([^`<]*?)\s*(?:<[^>`]*>)?`", r"\1", line)
+        for line in lines
+    ]
 
 
 def setup(app):

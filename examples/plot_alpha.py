@@ -29,13 +29,17 @@ chosen = (losses + alphas[:, None] * sizes).argmin(axis=1)
 left, right = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")[1]
 left.step(alphas, sizes[chosen], where="post", color="#0072B2")
 left.set(
-    xscale="log", xlabel="alpha", ylabel="non-zero numbers of the chosen network"
+    xscale="log",
+    xlabel="alpha",
+    ylabel="non-zero numbers of the chosen network",
 )
 left.axvline(model.alpha, color="#999999", linestyle="--", linewidth=1)
 left.annotate(
     "default", (model.alpha, 1.5), xytext=(4, 0), textcoords="offset points"
 )
-right.plot(sizes, losses, "o", color="#999999", markersize=4, label="on the front")
+right.plot(
+    sizes, losses, "o", color="#999999", markersize=4, label="on the front"
+)
 corners = np.unique(chosen)
 right.plot(
     sizes[corners],
@@ -45,7 +49,9 @@ right.plot(
     label="chosen by some alpha",
 )
 right.set(
-    xlabel="non-zero numbers", ylabel="normalised validation loss", ylim=(0, None)
+    xlabel="non-zero numbers",
+    ylabel="normalised validation loss",
+    ylim=(0, None),
 )
 right.legend()
 for ax in (left, right):

@@ -24,12 +24,11 @@ from sklearn_swat.plotting import NetworkDisplay
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 species = load_iris().target_names[y]
-model = SWATClassifier(alpha=3e-3, depth=1, max_width=8, random_state=0).fit(
-    X, species
-)
+model = SWATClassifier(alpha=3e-3, depth=1, max_width=8, random_state=0)
+model.fit(X, species)
 NetworkDisplay.from_estimator(model, X)
 print(
-    f"{model.nnz_} numbers, accuracy on the training rows {model.score(X, species):.3f}"
+    f"{model.nnz_} numbers, training accuracy {model.score(X, species):.3f}"
 )
 
 # %%
@@ -42,19 +41,10 @@ print(source)
 if compiler := shutil.which("cc"):
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, "species.so")
-        command = [
-            compiler,
-            "-std=c99",
-            "-O2",
-            "-shared",
-            "-fPIC",
-            "-x",
-            "c",
-            "-",
-            "-o",
-            library,
-        ]
-        subprocess.run([*command, "-lm"], input=source, text=True, check=True)
+        command = (
+            f"{compiler} -std=c99 -O2 -shared -fPIC -x c - -o {library} -lm"
+        )
+        subprocess.run(command.split(), input=source, text=True, check=True)
         function = ctypes.CDLL(str(library)).species
         out, in_c = (ctypes.c_float * 3)(), []
         for row in X.to_numpy():
@@ -66,7 +56,9 @@ if compiler := shutil.which("cc"):
 # %%
 # The sizes that the front offers, and what they cost in accuracy on the training rows.
 sizes = [point.nnz for point in model.path_]
-accuracy = [model.select(index=i).score(X, species) for i in range(len(sizes))]
+accuracy = [
+    model.select(index=i).score(X, species) for i in range(len(sizes))
+]
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 ax.plot(sizes, accuracy, "o-", color="#0072B2", markersize=4)
 ax.set(xlabel="non-zero numbers", ylabel="accuracy on the training rows")

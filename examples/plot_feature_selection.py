@@ -29,39 +29,23 @@ forest = RandomForestClassifier(random_state=0)
 pipeline = make_pipeline(selector, forest).fit(X_train, y_train)
 
 network = pipeline[0].estimator_
-print(
-    f"network: {network.nnz_} numbers, accuracy {network.score(X_test, y_test):.3f}"
-)
-print(
-    f"forest on {pipeline[0].get_support().sum()} features: {pipeline.score(X_test, y_test):.3f}"
-)
+n_kept = pipeline[0].get_support().sum()
 everything = RandomForestClassifier(random_state=0).fit(X_train, y_train)
 print(
-    f"forest on all {X.shape[1]} features: {everything.score(X_test, y_test):.3f}"
+    f"network of {network.nnz_} numbers: {network.score(X_test, y_test):.3f}"
 )
+print(f"forest on {n_kept} features: {pipeline.score(X_test, y_test):.3f}")
+print(f"forest on all {X.shape[1]}: {everything.score(X_test, y_test):.3f}")
 
 # %%
 # Two views of the features. The network uses a few: of several that say the same it keeps one, and
 # another fit may keep another. The forest spreads its importance over all of them.
-order = np.argsort(
-    network.feature_importances_ + 1e-3 * everything.feature_importances_
-)
+ours, theirs = network.feature_importances_, everything.feature_importances_
+order = np.argsort(ours + 1e-3 * theirs)
 fig, ax = plt.subplots(figsize=(7, 6.5), layout="constrained")
 height = np.arange(len(order))
-ax.barh(
-    height + 0.2,
-    network.feature_importances_[order],
-    0.4,
-    color="#0072B2",
-    label="network",
-)
-ax.barh(
-    height - 0.2,
-    everything.feature_importances_[order],
-    0.4,
-    color="#999999",
-    label="forest",
-)
+ax.barh(height + 0.2, ours[order], 0.4, color="#0072B2", label="network")
+ax.barh(height - 0.2, theirs[order], 0.4, color="#999999", label="forest")
 ax.set_yticks(height, X.columns[order], fontsize=8)
 ax.set(xlabel="importance", ylim=(-0.6, len(order) - 0.4))
 ax.grid(axis="x", alpha=0.3)

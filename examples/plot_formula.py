@@ -17,7 +17,9 @@ from sklearn_swat import SWATRegressor
 from sklearn_swat.export import export_text, to_latex, to_sympy
 
 X, y = make_friedman1(500, noise=1.0, random_state=0)
-model = SWATRegressor(alpha=1e-3, depth=1, max_width=8, random_state=0).fit(X, y)
+model = SWATRegressor(alpha=1e-3, depth=1, max_width=8, random_state=0).fit(
+    X, y
+)
 print(export_text(model, decimals=3))
 
 
@@ -53,7 +55,13 @@ axes[0, 2].set_axis_off()
 fig.colorbar(shown, ax=axes[0, 2], location="left", fraction=0.3)
 pieces = {"x2": 20 * (line - 0.5) ** 2, "x3": 10 * line, "x4": 5 * line}
 for ax, (name, values) in zip(axes[1], pieces.items(), strict=True):
-    ax.plot(line, without_mean(values), color="#999999", linewidth=4, label="truth")
+    ax.plot(
+        line,
+        without_mean(values),
+        color="#999999",
+        linewidth=4,
+        label="truth",
+    )
     ax.plot(line, piece(**{name: line}), color="#0072B2", label="network")
     ax.set(xlabel=name, ylim=(-5.5, 5.5))
     ax.grid(alpha=0.3)
@@ -63,4 +71,7 @@ axes[1, 0].legend()
 # As LaTeX, for a paper, and as a SymPy expression, to differentiate or to simplify:
 print(to_latex(model, decimals=3))
 (expression,) = to_sympy(model)
-print("slope by x3:", expression.diff("x3").subs({"x2": 0.5, "x3": 0.5, "x4": 0.5}))
+print(
+    "slope by x3:",
+    expression.diff("x3").subs({"x2": 0.5, "x3": 0.5, "x4": 0.5}),
+)

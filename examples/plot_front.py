@@ -15,9 +15,9 @@ from sklearn_swat import SWATRegressor
 
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
-model = SWATRegressor(depth=[1, 2], max_width=8, max_iter=30, random_state=0).fit(
-    X_train, y_train
-)
+model = SWATRegressor(
+    depth=[1, 2], max_width=8, max_iter=30, random_state=0
+).fit(X_train, y_train)
 frame = model.path_frame()
 frame["test R²"] = [
     model.select(index=i).score(X_test, y_test) for i in range(len(frame))
@@ -29,7 +29,9 @@ columns = [
     "validation_loss",
     "validation_error",
 ]
-print(frame[[*columns, "is_chosen", "test R²"]].round(3).to_string(index=False))
+print(
+    frame[[*columns, "is_chosen", "test R²"]].round(3).to_string(index=False)
+)
 
 # %%
 # The validation loss has a standard error, because the validation rows are few: the networks of
@@ -52,14 +54,17 @@ ax.errorbar(
 )
 best = frame.loc[frame.validation_loss.idxmin()]
 ax.axhline(
-    best.validation_loss + best.validation_error, color="#999999", linestyle="--"
+    best.validation_loss + best.validation_error,
+    color="#999999",
+    linestyle="--",
 )
 for name, other, colour in (
     ("alpha", model, "#D55E00"),
     ("one standard error", cautious, "#009E73"),
 ):
     at = frame[
-        frame.nnz == next(p.nnz for p in model.path_ if p.network is other.network_)
+        frame.nnz
+        == next(p.nnz for p in model.path_ if p.network is other.network_)
     ]
     ax.plot(
         at.nnz,

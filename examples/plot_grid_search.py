@@ -22,12 +22,18 @@ def best_small(results):
     """Return the highest alpha within one standard error of the best score."""
     best = results["mean_test_score"].argmax()
     error = results["std_test_score"][best] / np.sqrt(3)
-    within = results["mean_test_score"] >= results["mean_test_score"][best] - error
-    return int(np.where(within, results["param_alpha"].astype(float), -1).argmax())
+    within = (
+        results["mean_test_score"] >= results["mean_test_score"][best] - error
+    )
+    return int(
+        np.where(within, results["param_alpha"].astype(float), -1).argmax()
+    )
 
 
 search = GridSearchCV(
-    SWATClassifier(depth=1, max_width=6, max_iter=10, n_restarts=1, random_state=0),
+    SWATClassifier(
+        depth=1, max_width=6, max_iter=10, n_restarts=1, random_state=0
+    ),
     {"alpha": [1e-3, 5e-3, 2e-2, 5e-2]},
     scoring="neg_log_loss",
     cv=StratifiedKFold(3, shuffle=True, random_state=0),
@@ -35,7 +41,9 @@ search = GridSearchCV(
 ).fit(X, y)
 model = search.best_estimator_
 print(search.best_params_, "gives", model.nnz_, "numbers")
-print(model.network_.to_text(model.feature_names_in_, load_wine().target_names))
+print(
+    model.network_.to_text(model.feature_names_in_, load_wine().target_names)
+)
 
 # %%
 alphas = np.array(search.cv_results_["param_alpha"], dtype=float)
@@ -44,7 +52,9 @@ loss, spread = (
     search.cv_results_["std_test_score"],
 )
 fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
-ax.errorbar(alphas, loss, spread / np.sqrt(3), fmt="o-", color="#0072B2", capsize=3)
+ax.errorbar(
+    alphas, loss, spread / np.sqrt(3), fmt="o-", color="#0072B2", capsize=3
+)
 ax.plot(
     search.best_params_["alpha"],
     loss[search.best_index_],
@@ -55,6 +65,11 @@ ax.plot(
     markeredgewidth=2,
     label="chosen",
 )
-ax.set(xscale="log", xlabel="alpha", ylabel="log-loss of the folds", ylim=(0, None))
+ax.set(
+    xscale="log",
+    xlabel="alpha",
+    ylabel="log-loss of the folds",
+    ylim=(0, None),
+)
 ax.grid(alpha=0.3)
 ax.legend()

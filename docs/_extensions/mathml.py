@@ -11,7 +11,9 @@ def mathml(node, as_block):
     try:
         return tex2mathml(node.astext(), as_block=as_block)
     except MathError as error:
-        logging.getLogger(__name__).warning("%s in %r", error, node.astext(), location=node)
+        logging.getLogger(__name__).warning(
+            "%s in %r", error, node.astext(), location=node
+        )
         return f"<code>{nodes.Text(node.astext())}</code>"
 
 
@@ -31,5 +33,7 @@ def visit_display(self, node):
 
 def setup(app):
     """Offer the renderer to Sphinx."""
-    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_display, None))
+    app.add_html_math_renderer(
+        "mathml", (visit_inline, None), (visit_display, None)
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,8 +18,10 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Strict: a warning is an error. It needs no network; the site is docs/_build/html/index.html.
+# Strict: a warning is an error. It needs no network; the site is docs/_build/html/index.html. From
+# scratch, because Sphinx would keep the pictures of examples that run differently by now.
 docs: $(WITH_DOCS)
+	rm -rf docs/_build docs/gallery docs/generated
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
 
 # What the code on README and guide prints and draws, written into them.

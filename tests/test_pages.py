@@ -36,6 +36,12 @@ def test_readme_and_every_chapter_of_the_guide_are_run():
     assert chapters - names == {"docs/guide/index.md"}
 
 
+def test_links_of_the_readme_lead_to_files():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) >= 4
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_words_must_agree_and_numbers_nearly():
     assert is_alike("R² 0.943 with 21 numbers", "R² 0.941 with\n21 numbers\n")
     assert not is_alike("R² 0.943 with 21 numbers", "R² 0.743 with 21 numbers")

@@ -8,6 +8,9 @@ import matplotlib.pyplot as plt
 import pytest
 from pages import ROOT, is_alike, pages, run
 
+import sklearn_swat
+from sklearn_swat import export, plotting
+
 
 @pytest.fixture(autouse=True)
 def no_window():
@@ -34,6 +37,12 @@ def test_readme_and_every_chapter_of_the_guide_are_run():
     chapters = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/guide/*.md")}
     assert {"README.md", "docs/quick_start.md", "docs/comparison.md"} <= names
     assert chapters - names == {"docs/guide/index.md"}
+
+
+def test_every_public_name_is_in_the_reference():
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split()
+    for module in (sklearn_swat, export, plotting):
+        assert set(module.__all__) - {"__version__"} <= set(reference)
 
 
 def test_links_of_the_readme_lead_to_files():

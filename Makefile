@@ -8,14 +8,25 @@ QUICK_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+WITH_DOCS := $(VENV)/.installed-docs
 
-.PHONY: demo test lint quick clean
+.PHONY: demo test docs pages lint quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Strict: a warning is an error. It needs no network; the site is docs/_build/html/index.html. From
+# scratch, because Sphinx would keep the pictures of examples that run differently by now.
+docs: $(WITH_DOCS)
+	rm -rf docs/_build docs/gallery docs/generated
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+
+# What the code on README and guide prints and draws, written into them.
+pages: $(INSTALLED)
+	$(BIN)/python tests/pages.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -36,5 +47,9 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[plot,test,pretrain]'
 	touch $@
 
+$(WITH_DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache

@@ -366,7 +366,7 @@ class BaseSWAT(BaseEstimator):
         Returns
         -------
         ndarray
-            A mask of shape (n_features_in_,), or with `indices` the ascending
+            A mask of shape (n_features,), or with `indices` the ascending
             indices of the features used.
 
         Examples

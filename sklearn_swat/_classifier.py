@@ -93,7 +93,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         was refitted on all rows; `path_frame` makes a table of it.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
-    feature_importances_ : ndarray of shape (n_features_in_,)
+    feature_importances_ : ndarray of shape (n_features,)
         Their shares in how far the network can move its outputs, by absolute weights
         along all its paths, per standard deviation; 0 for features not used.
     nnz_, depth_, n_layers_, n_outputs_ : int
@@ -272,7 +272,16 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         return probabilities
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """Predict the logarithm of `predict_proba`."""
+        """Predict the logarithm of `predict_proba`, right where the probability underflows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+        """
         raw = self._raw_outputs(X)
         if self._is_multilabel:
             return np.asarray(log_expit(raw))

@@ -267,6 +267,15 @@ class SparseMLP:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SparseMLP:
         """Build a network from what `to_arrays` returned.
 
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            All that `to_arrays` returned; other entries are ignored.
+
+        Returns
+        -------
+        SparseMLP
+
         Raises
         ------
         ValueError

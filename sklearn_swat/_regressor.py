@@ -86,7 +86,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         was refitted on all rows; `path_frame` makes a table of it.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
-    feature_importances_ : ndarray of shape (n_features_in_,)
+    feature_importances_ : ndarray of shape (n_features,)
         Their shares in how far the network can move its outputs, by absolute weights
         along all its paths, per standard deviation; 0 for features not used.
     nnz_, depth_, n_layers_, n_outputs_ : int

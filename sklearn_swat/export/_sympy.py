@@ -25,7 +25,7 @@ def to_sympy(estimator: Any, symbols: Sequence[Any] | None = None) -> list[Any]:
         What to call the features. None makes symbols of `feature_names_in_`, or of x0,
         x1, ... Names that would not survive being written and read are changed: what is
         no letter, digit or underscore becomes an underscore, names that Python or SymPy
-        uses itself get one at the end ("E_"), and of equal names the later ones are
+        uses itself get one at the end (``E_``), and of equal names the later ones are
         numbered ("a", "a_2").
 
     Returns

@@ -58,6 +58,7 @@ def run_and_keep(
     todo: Sequence[tuple[Any, ...]],
     n_jobs: int,
     describe: Callable[[dict[str, Any]], str],
+    names: Sequence[str] = tuple(TASKS),
 ) -> None:
     """Run what is to do; add every record to the results, and keep them, as it comes.
 
@@ -74,10 +75,12 @@ def run_and_keep(
         Processes.
     describe : callable
         Makes the line of a record that shows progress.
+    names : sequence of str
+        Of all tables that there are, in the order to keep.
     """
 
     def position(run: dict[str, Any]) -> tuple[int, int, int]:
-        return list(TASKS).index(run["table"]), run["n_rows"], run["seed"]
+        return names.index(run["table"]), run["n_rows"], run["seed"]
 
     started = time.perf_counter()
     calls = (delayed(run_one)(*arguments) for arguments in todo)

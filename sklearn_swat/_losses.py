@@ -116,6 +116,27 @@ class Loss(ABC):
         raw = np.broadcast_to(self.constant(target, weight), target.shape)
         return self.value(raw, target, weight)
 
+    def prior_strength(self, value: float, n: int) -> float:
+        """Return the penalty on squared weights that a standard normal prior amounts to.
+
+        It is what makes the penalised loss a negative log posterior, up to a factor. The
+        likelihood of a squared error has a variance, the mean squared error: a prior that
+        ignored it would bias the networks of targets without noise.
+
+        Parameters
+        ----------
+        value : float
+            An estimate of the loss on new rows.
+        n : int
+            Rows that the loss is the mean of.
+
+        Returns
+        -------
+        float
+            ``1 / (2 n)`` for log-losses, ``value / n`` for the squared error.
+        """
+        return 0.5 / n
+
     def curvature_factor(self, raw: Array, weight: Array) -> Array:
         """Return a square root of the loss's curvature by the raw outputs.
 
@@ -162,6 +183,10 @@ class SquaredError(Loss):
 
     name = "squared_error"
     out_activation = "identity"
+
+    def prior_strength(self, value: float, n: int) -> float:
+        """Return ``value / n``."""
+        return value / n
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the weighted mean of every output."""

@@ -44,6 +44,7 @@ __all__ = [
     "folded_nnz",
     "judge",
     "pareto_front",
+    "prior_strength",
     "prune_path",
     "refine",
 ]
@@ -154,7 +155,6 @@ def prune_path(
     validation: Rows,
     loss: Loss,
     *,
-    l2: float = 1e-4,
     max_iter: int = 60,
     keep: float = 0.93,
     smallest: int = 0,
@@ -170,7 +170,7 @@ def prune_path(
         Rows to optimise and to judge by. A validation loss is divided by the same
         constant as a training loss, so it exists however few its rows are.
     loss : Loss
-    l2, max_iter : float, int
+    max_iter : int, default=60
         As for `refine`, in every round; the first one takes five times as many
         iterations.
     keep : float, default=0.93
@@ -201,6 +201,7 @@ def prune_path(
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
+        l2 = prior_strength(path[-1], train, loss, reference)
         objective = Objective(network, train, loss, l2)
         with one_blas_thread(), np.errstate(all="ignore"):
             n_iter = max_iter * (_FIRST_ITERATIONS if len(path) == 1 else 1)
@@ -212,6 +213,17 @@ def prune_path(
     constant = constant_network(network, train, loss)
     path.append(judge(constant, train, validation, loss, reference))
     return path
+
+
+def prior_strength(point: PathPoint, rows: Rows, loss: Loss, reference: float) -> float:
+    """Return the penalty to refine under on `rows`, after a network of known validation loss.
+
+    A network is refined under a standard normal prior on its weights, beside standardised
+    inputs and targets. How much the rows say against it is told by the validation loss:
+    the training loss of a network of many weights would call its overfitting precision.
+    """
+    unexplained = min(point.validation_loss, 1.0) * reference
+    return loss.prior_strength(unexplained if np.isfinite(unexplained) else reference, len(rows.X))
 
 
 def judge(

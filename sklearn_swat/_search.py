@@ -19,16 +19,21 @@ from numpy.typing import NDArray
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, canonical_rows, split_rows
-from ._pruning import PathPoint, choose, constant_network, judge, pareto_front, prune_path
+from ._pruning import (
+    PathPoint,
+    choose,
+    constant_network,
+    judge,
+    pareto_front,
+    prior_strength,
+    prune_path,
+)
 from ._refinement import Rows, refine
 
 if TYPE_CHECKING:
     from ._descent import Candidate, Descent, DescentSettings
 
 N_PATHS = 3  # the best candidates of the descent that a pruning path starts from
-# The paths refine under a penalty of PRIOR / n on squared weights of standardised rows: for
-# a log-loss of n rows, the negative logarithm of a normal prior of unit variance.
-PRIOR = 0.5
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -98,9 +103,10 @@ class _Problem:
         all_but_zero = np.full((d, k), 1e-3)
         return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
 
-    def refine(self, network: SparseMLP) -> SparseMLP:
+    def refine(self, point: PathPoint) -> SparseMLP:
         """Refit a network's numbers on all rows."""
-        return refine(network, self.rows, self.loss, l2=PRIOR / len(self.rows.X))
+        l2 = prior_strength(point, self.rows, self.loss, self.reference)
+        return refine(point.network, self.rows, self.loss, l2=l2)
 
     @property
     def is_constant(self) -> bool:
@@ -197,9 +203,8 @@ def _prune(
 ) -> tuple[list[PathPoint], bool]:
     """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
     points: list[PathPoint] = []
-    l2 = PRIOR / len(problem.train.X)
     paths = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=l2)
+        delayed(prune_path)(network, problem.train, problem.validation, problem.loss)
         for network in networks
     )
     try:
@@ -245,7 +250,7 @@ def _finish(
 def _refit(point: PathPoint, problem: _Problem) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows."""
     if point.network.weights[0].any():
-        network = problem.refine(point.network)
+        network = problem.refine(point)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.

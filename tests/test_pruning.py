@@ -260,7 +260,7 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
     y = X @ np.array([1.0, -1.0, 0.5, 0.0, 2.0, 0.1]) + rng.normal(size=100)
     rows = Rows(X, (y - y.mean())[:, None] / y.std(), np.ones(100))
     start = SparseMLP((np.full((6, 1), 0.1),), (np.zeros(1),), ())
-    path = prune_path(start, rows, rows, SQUARED, l2=0.0)
+    path = prune_path(start, rows, rows, SQUARED)
     kept = [set(p.network.used_features.tolist()) for p in path[1:]]
     current = set(range(6))
     for expected_size, found in zip(range(6, -1, -1), kept, strict=True):

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import entr, expit, logsumexp, softmax
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,8 @@ class Loss(ABC):
         raw : ndarray of shape (n, k)
             Outputs before the output activation.
         target : ndarray of shape (n, k)
-            Standardised values, 0/1 labels or one-hot rows.
+            Standardised values, 0/1 labels or one-hot rows, or probabilities to be
+            reproduced in their place.
         weight : ndarray of shape (n,)
             Non-negative row weights of any positive sum.
 
@@ -106,6 +107,10 @@ class Loss(ABC):
         shares = _shares(weight)
         value = float(shares @ self._row_losses(raw, target))
         return value, self._row_gradients(raw, target) * shares[:, None]
+
+    def entropy(self, target: Array) -> Array:
+        """Return the entropy of every row's target, (n,): 0 unless it is a probability."""
+        return np.zeros(len(target))
 
     @abstractmethod
     def constant(self, target: Array, weight: Array) -> Array:
@@ -178,11 +183,23 @@ class SquaredError(Loss):
         return _diagonal_factors(np.full_like(raw, np.sqrt(2 / raw.shape[1])))
 
 
+def _are_labels(target: Array) -> bool:
+    """Tell 0/1 labels, which have no entropy, from probabilities."""
+    return not (target * (1 - target)).any()
+
+
 class LogisticLoss(Loss):
-    """Mean over outputs of the log-loss of independent 0/1 labels."""
+    """Mean over outputs of the log-loss of independent 0/1 labels.
+
+    Of probabilities, the divergence from them: the log-loss less their entropy.
+    """
 
     name = "logistic"
     out_activation = "logistic"
+
+    def entropy(self, target: Array) -> Array:
+        """Return the mean over outputs of the entropies."""
+        return np.asarray((entr(target) + entr(1 - target)).mean(axis=1))
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the log-odds of every label, clipped."""
@@ -190,7 +207,8 @@ class LogisticLoss(Loss):
         return np.asarray(np.log(share) - np.log1p(-share))
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
-        return np.asarray((np.logaddexp(0.0, raw) - target * raw).mean(axis=1))
+        losses = (np.logaddexp(0.0, raw) - target * raw).mean(axis=1)
+        return np.asarray(losses if _are_labels(target) else losses - self.entropy(target))
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return (expit(raw) - target) / raw.shape[1]
@@ -201,17 +219,25 @@ class LogisticLoss(Loss):
 
 
 class SoftmaxLoss(Loss):
-    """Log-loss of one class of several, for one-hot targets."""
+    """Log-loss of one class of several, for one-hot targets.
+
+    Of probabilities, the divergence from them: the log-loss less their entropy.
+    """
 
     name = "softmax"
     out_activation = "softmax"
+
+    def entropy(self, target: Array) -> Array:
+        """Return the entropy over the classes."""
+        return np.asarray(entr(target).sum(axis=1))
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the logarithms of the class shares, clipped below."""
         return np.asarray(np.log(np.maximum(_shares(weight) @ target, _SMALLEST_SHARE)))
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
-        return np.asarray(logsumexp(raw, axis=1) - np.einsum("ij,ij->i", raw, target))
+        losses = logsumexp(raw, axis=1) - np.einsum("ij,ij->i", raw, target)
+        return np.asarray(losses if _are_labels(target) else losses - self.entropy(target))
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return np.asarray(softmax(raw, axis=1) - target)

@@ -68,6 +68,7 @@ class _Problem:
     validation: Rows
     loss: Loss
     scaling: Scaling
+    prior: float
 
     @classmethod
     def of(
@@ -76,16 +77,19 @@ class _Problem:
         loss: Loss,
         validation_fraction: float,
         random_state: np.random.RandomState,
+        prior: float,
     ) -> _Problem:
         X, target, weight = canonical_rows(data.X, data.target, data.weight)
         is_regression = loss.name == "squared_error"
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
-        parts = split_rows(target, validation_fraction, random_state, is_regression=is_regression)
+        # Probabilities to be reproduced are split as numbers are: they form no classes.
+        has_classes = not is_regression and bool(np.isin(target, (0.0, 1.0)).all())
+        parts = split_rows(target, validation_fraction, random_state, is_regression=not has_classes)
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling)
+        return cls(rows, train, validation, loss, scaling, prior)
 
     @cached_property
     def reference(self) -> float:
@@ -100,7 +104,7 @@ class _Problem:
 
     def refine(self, network: SparseMLP) -> SparseMLP:
         """Refit a network's numbers on all rows."""
-        return refine(network, self.rows, self.loss, l2=PRIOR / len(self.rows.X))
+        return refine(network, self.rows, self.loss, l2=self.prior / len(self.rows.X))
 
     @property
     def is_constant(self) -> bool:
@@ -127,6 +131,7 @@ def search(
     random_state: np.random.RandomState,
     n_jobs: int | None,
     report: Callable[[dict[str, Any]], None] | None = None,
+    prior: float = PRIOR,
 ) -> SearchResult:
     """Find the front of networks that are worth their size.
 
@@ -147,12 +152,14 @@ def search(
         Pruning paths at a time.
     report : callable, optional
         Called with every record of the descent.
+    prior : float, default=0.5
+        Penalty of the paths on squared weights, times the number of rows.
 
     Returns
     -------
     SearchResult
     """
-    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
+    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state, prior)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     if problem.is_constant:
         constant = problem.point(problem.constant())
@@ -197,7 +204,7 @@ def _prune(
 ) -> tuple[list[PathPoint], bool]:
     """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
     points: list[PathPoint] = []
-    l2 = PRIOR / len(problem.train.X)
+    l2 = problem.prior / len(problem.train.X)
     paths = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=l2)
         for network in networks

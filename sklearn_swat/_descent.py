@@ -177,20 +177,23 @@ class Descent:
 
 @dataclass(frozen=True)
 class _TorchRows:
-    """Rows on the device: X (N, d), target (N, k), weight (N,) summing to 1."""
+    """Rows on the device: X (N, d), target (N, k), weight (N,) summing to 1, entropy (N,)."""
 
     X: Tensor
     target: Tensor
     weight: Tensor
+    entropy: Tensor
 
     @classmethod
-    def of(cls, rows: Rows, device: torch.device) -> _TorchRows:
-        parts = (rows.X, rows.target, rows.weight / rows.weight.sum())
+    def of(cls, rows: Rows, loss_name: str, device: torch.device) -> _TorchRows:
+        entropy = LOSSES[loss_name].entropy(rows.target)
+        parts = (rows.X, rows.target, rows.weight / rows.weight.sum(), entropy)
         return cls(*(torch.from_numpy(p.astype(np.float32)).to(device) for p in parts))
 
     def take(self, index: Tensor) -> _TorchRows:
         weight = self.weight[index]
-        return _TorchRows(self.X[index], self.target[index], weight / weight.sum())
+        parts = (self.X[index], self.target[index], weight / weight.sum(), self.entropy[index])
+        return _TorchRows(*parts)
 
 
 def descend(
@@ -244,8 +247,8 @@ class _Run:
     ) -> None:
         self.settings, self.loss_name, self.reference = settings, task.loss_name, task.reference
         self.autoencoder = autoencoder
-        self.train = _TorchRows.of(task.train, settings.device)
-        self.validation = _TorchRows.of(task.validation, settings.device)
+        self.train = _TorchRows.of(task.train, task.loss_name, settings.device)
+        self.validation = _TorchRows.of(task.validation, task.loss_name, settings.device)
         self.d, self.k = task.train.X.shape[1], task.train.target.shape[1]
         self.generator = Generator().manual_seed(seed)
         encoded, scale, shift = class_scores(task.train.target, task.train.weight, task.loss_name)
@@ -427,7 +430,8 @@ class _Run:
     def _loss(self, network: SoftNetwork, rows: _TorchRows) -> Tensor:
         """Return the normalised loss of every candidate, (C,)."""
         raw = network(rows.X)
-        return data_loss(self.loss_name, raw, rows.target, rows.weight) / self.reference
+        loss = data_loss(self.loss_name, raw, rows.target, rows.weight)
+        return (loss - rows.weight @ rows.entropy) / self.reference
 
     def _batch(self) -> _TorchRows:
         n, size = len(self.train.X), self.settings.batch_size
@@ -449,7 +453,8 @@ class _Run:
             network = self._sharpened()
             train_loss = self._loss(network, self._batch()).double().cpu().numpy()
             rows = self.validation
-            losses = row_losses(self.loss_name, network(rows.X), rows.target) / self.reference
+            losses = row_losses(self.loss_name, network(rows.X), rows.target) - rows.entropy
+            losses = losses / self.reference
             by_row, weight = (part.double().cpu().numpy() for part in (losses, rows.weight))
             validation_loss = by_row @ weight
             size = hard_size(network).cpu().numpy()

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import entr, expit, softmax
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,8 @@ class Loss(ABC):
         raw : ndarray of shape (n, k)
             Outputs before the output activation.
         target : ndarray of shape (n, k)
-            Standardised values, 0/1 labels or one-hot rows.
+            Standardised values, 0/1 labels or one-hot rows, or probabilities to be
+            reproduced in their place.
         weight : ndarray of shape (n,)
             Non-negative row weights of any positive sum.
 
@@ -107,6 +108,10 @@ class Loss(ABC):
         value = float(shares @ self._row_losses(raw, target))
         return value, self._row_gradients(raw, target) * shares[:, None]
 
+    def entropy(self, target: Array) -> Array:
+        """Return the entropy of every row's target, (n,): 0 unless it is a probability."""
+        return np.zeros(len(target))
+
     @abstractmethod
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the raw outputs (k,) of the best constant predictor."""
@@ -116,7 +121,7 @@ class Loss(ABC):
         raw = np.broadcast_to(self.constant(target, weight), target.shape)
         return self.value(raw, target, weight)
 
-    def prior_strength(self, value: float, n: int) -> float:
+    def prior_strength(self, value: float, target: Array) -> float:
         """Return the penalty on squared weights that a standard normal prior amounts to.
 
         It is what makes the penalised loss a negative log posterior, up to a factor. The
@@ -127,15 +132,19 @@ class Loss(ABC):
         ----------
         value : float
             An estimate of the loss on new rows.
-        n : int
-            Rows that the loss is the mean of.
+        target : ndarray of shape (n, k)
+            Of the rows that the loss is the mean of.
 
         Returns
         -------
         float
-            ``1 / (2 n)`` for log-losses, ``value / n`` for the squared error.
+            ``1 / (2 n)`` for labels, ``value / n`` for numbers and for probabilities.
         """
-        return 0.5 / n
+        return (0.5 if self.has_labels(target) else value) / len(target)
+
+    def has_labels(self, target: Array) -> bool:
+        """Tell 0/1 labels, which have no entropy, from probabilities and other numbers."""
+        return not (target * (1 - target)).any()
 
     def curvature_factor(self, raw: Array, weight: Array) -> Array:
         """Return a square root of the loss's curvature by the raw outputs.
@@ -184,9 +193,9 @@ class SquaredError(Loss):
     name = "squared_error"
     out_activation = "identity"
 
-    def prior_strength(self, value: float, n: int) -> float:
-        """Return ``value / n``."""
-        return value / n
+    def has_labels(self, target: Array) -> bool:
+        """Return False: these are numbers."""
+        return False
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the weighted mean of every output."""
@@ -204,10 +213,17 @@ class SquaredError(Loss):
 
 
 class LogisticLoss(Loss):
-    """Mean over outputs of the log-loss of independent 0/1 labels."""
+    """Mean over outputs of the log-loss of independent 0/1 labels.
+
+    Of probabilities, the divergence from them: the log-loss less their entropy.
+    """
 
     name = "logistic"
     out_activation = "logistic"
+
+    def entropy(self, target: Array) -> Array:
+        """Return the mean over outputs of the entropies."""
+        return np.asarray((entr(target) + entr(1 - target)).mean(axis=1))
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the log-odds of every label, clipped."""
@@ -215,7 +231,8 @@ class LogisticLoss(Loss):
         return np.asarray(np.log(share) - np.log1p(-share))
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
-        return np.asarray((np.logaddexp(0.0, raw) - target * raw).mean(axis=1))
+        losses = (np.logaddexp(0.0, raw) - target * raw).mean(axis=1)
+        return np.asarray(losses if self.has_labels(target) else losses - self.entropy(target))
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return (expit(raw) - target) / raw.shape[1]
@@ -226,10 +243,17 @@ class LogisticLoss(Loss):
 
 
 class SoftmaxLoss(Loss):
-    """Log-loss of one class of several, for one-hot targets."""
+    """Log-loss of one class of several, for one-hot targets.
+
+    Of probabilities, the divergence from them: the log-loss less their entropy.
+    """
 
     name = "softmax"
     out_activation = "softmax"
+
+    def entropy(self, target: Array) -> Array:
+        """Return the entropy over the classes."""
+        return np.asarray(entr(target).sum(axis=1))
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the logarithms of the class shares, clipped below."""
@@ -239,7 +263,8 @@ class SoftmaxLoss(Loss):
         # SciPy's logsumexp, five times as fast: pruning calls this ten thousand times.
         highest = raw.max(axis=1)
         total = np.log(np.exp(raw - highest[:, None]).sum(axis=1)) + highest
-        return np.asarray(total - np.einsum("ij,ij->i", raw, target))
+        losses = total - np.einsum("ij,ij->i", raw, target)
+        return np.asarray(losses if self.has_labels(target) else losses - self.entropy(target))
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return np.asarray(softmax(raw, axis=1) - target)

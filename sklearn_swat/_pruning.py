@@ -223,7 +223,7 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss, reference: float) -
     the training loss of a network of many weights would call its overfitting precision.
     """
     unexplained = min(point.validation_loss, 1.0) * reference
-    return loss.prior_strength(unexplained if np.isfinite(unexplained) else reference, len(rows.X))
+    return loss.prior_strength(unexplained if np.isfinite(unexplained) else reference, rows.target)
 
 
 def judge(

@@ -86,7 +86,9 @@ class _Problem:
         is_regression = loss.name == "squared_error"
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
-        parts = split_rows(target, validation_fraction, random_state, is_regression=is_regression)
+        # Probabilities to be reproduced are split as numbers are: they form no classes.
+        has_classes = loss.has_labels(target)
+        parts = split_rows(target, validation_fraction, random_state, is_regression=not has_classes)
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows

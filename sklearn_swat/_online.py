@@ -1,27 +1,33 @@
 """Going on with a fitted network's numbers on further rows, without the rows before.
 
-The network's structure stays: its live numbers w move. After rows of total weight W, what
-those rows had to say is kept as a quadratic, which is Laplace's approximation of their
-loss around the present numbers w0. A batch of weight b and mean loss ``L(w)`` is then fitted
-by [1]_, [2]_
+The network's structure stays: its live numbers w move from where they are, w0. Of the
+rows before, of total weight W, two things stand for the loss that a move costs them, and
+a batch of weight b and mean loss ``L(w)`` is fitted by
 
-    minimise  b L(w) + W / 2 (w - w0)^T C (w - w0)
+    minimise  b L(w) + W / 2 [(w - w0)^T C (w - w0) / 2 + D(w)]
 
-and the curvature C, the mean over all rows so far of the Gauss-Newton matrix of their loss
-(with the penalty of the fit), takes up that of the batch at the new numbers. So all rows
-count alike, however long ago they came: nothing is forgotten, and a batch of few rows
-moves the numbers by little, least of all in directions that earlier rows speak for.
+- C is the mean over all rows so far of the Gauss-Newton matrix of their loss, with the
+  penalty of the fit, at the numbers of their time: Laplace's approximation [1]_, right
+  while the numbers stay near. It takes up the curvature of the batch at the new numbers.
+- ``D(w)`` is by how much the network's outputs move away from those at w0, in units of the
+  loss, on rows drawn from a normal distribution with the moments of the first fit's
+  features: pseudo-rehearsal [2]_, which holds at any distance, but only as far as the
+  features are normal and uncorrelated.
 
-For a linear network and squared errors nothing is approximate: this is recursive least
-squares, and ends at the numbers of a fit on all rows at once. Otherwise the curvature of
-earlier rows is that at the numbers of their time, so that a long stream ends near them.
+So all rows count alike, however long ago they came: a batch of few rows moves the numbers
+by little, least of all where earlier rows speak. C alone fits a stream in random order as
+well, but one sorted by its target leads it where C holds no more.
+
+A network without hidden layers has C alone, in full: with squared errors nothing then is
+approximate, this is recursive least squares, and ends at the numbers of a fit on all rows
+at once. Otherwise a stream ends near them.
 
 References
 ----------
 .. [1] H. Ritter, A. Botev, D. Barber, "Online structured Laplace approximations for
    overcoming catastrophic forgetting", NeurIPS 2018.
-.. [2] J. Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS
-   114(13), 2017.
+.. [2] A. Robins, "Catastrophic forgetting, rehearsal and pseudorehearsal", Connection
+   Science 7(2), 1995.
 """
 
 from __future__ import annotations
@@ -41,7 +47,8 @@ Array = NDArray[np.float64]
 
 _MAX_ITER = 20  # Gauss-Newton steps per batch; three to six are usual
 _ENOUGH = 1e-7  # of the objective: a promised gain below it is not worth a step
-_EXPECTED_ROWS = 512  # drawn where the curvature of the rows before is not known
+_PSEUDO_ROWS = 512
+_LAPLACE_SHARE = 0.5  # of C in what stands for the rows before; the rest is D
 _ABSENT_WEIGHT = 0.5  # of a row: what a label that the first batch lacks is worth
 
 
@@ -107,8 +114,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     network : SparseMLP
         On raw rows.
     memory : Memory
-        If it is of another network, the rows so far are taken for normal, with the
-        moments of the first fit's.
+        If it is of another network, C is that of the pseudo-rows.
     rows : Rows
         The batch, raw.
     loss : Loss
@@ -131,11 +137,12 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     standard = scaling.unfold(network)
     with one_blas_thread(), np.errstate(all="ignore"):
         batch = Rows(scaling.scale_inputs(rows.X), scaling.scale_targets(rows.target), rows.weight)
+        share = float(rows.weight.sum()) / memory.weight
+        pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None
         if prior is None:
-            prior = _expected_curvature(standard, loss, memory.l2)
-        share = float(rows.weight.sum()) / memory.weight
-        objective = _AnchoredObjective(standard, batch, loss, prior, share)
+            prior = mean_curvature(standard, pseudo, loss, memory.l2)
+        objective = _AnchoredObjective(standard, batch, loss, prior, pseudo, memory.l2, share)
         if not np.isfinite(objective.value(objective.start)):
             raise ValueError(
                 "the loss of the batch overflows: its rows are too far from those of the first "
@@ -143,11 +150,11 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
                 f"{_largest(batch.target):.3g} of a target); leave such rows out, or fit again"
             )
         x = _minimise(objective)
-        curvature = prior + share * objective.data_curvature(x)
+        curvature = objective.prior + share * objective.data_curvature(x)
         if np.isfinite(curvature).all():
             curvature = curvature / (1 + share)
         else:
-            x, curvature = objective.start, prior
+            x, curvature = objective.start, objective.prior
     updated = scaling.fold(objective.to_network(x)) if x is not objective.start else network
     if not _have_the_same_structure(updated, network):  # a number became exactly 0
         updated = network
@@ -165,55 +172,75 @@ def _have_the_same_structure(one: SparseMLP, other: SparseMLP) -> bool:
     )
 
 
-def _expected_curvature(network: SparseMLP, loss: Loss, l2: float) -> Array:
-    """Return the curvature over standard normal rows: that of no loss depends on the targets."""
-    shape = (_EXPECTED_ROWS, network.n_features)
-    X = np.random.default_rng(0).standard_normal(shape)
-    rows = Rows(X, np.zeros((len(X), network.n_outputs)), np.ones(len(X)))
-    objective = Objective(network, rows, loss, l2)
-    return _curvature(objective, objective.start)
+def _pseudo_rows(network: SparseMLP) -> Rows:
+    """Draw standard normal rows, with the network's own outputs as their targets."""
+    used = network.used_features
+    X = np.zeros((_PSEUDO_ROWS, network.n_features))
+    X[:, used] = np.random.default_rng(0).standard_normal((_PSEUDO_ROWS, len(used)))
+    return Rows(X, network.predict(X), np.ones(_PSEUDO_ROWS))
 
 
 class _AnchoredObjective(Objective):
-    """Loss of a batch, times its share of the weight before it, plus the quadratic.
+    """Loss of a batch, times its share of the weight before it, plus what a move costs that.
 
     Parameters
     ----------
-    network, rows, loss
+    network, batch, loss
         As of `Objective`.
-    prior : ndarray of shape (p, p) or (p,)
-        The curvature of the rows before, or its diagonal.
+    prior : ndarray of shape (p, p) or (p,), or None
+        The curvature C of the rows before, or its diagonal; None is 0.
+    pseudo : Rows
+    l2 : float
     share : float
         Weight of the batch, divided by that of the rows before.
     """
 
     def __init__(
-        self, network: SparseMLP, rows: Rows, loss: Loss, prior: Array, share: float
+        self,
+        network: SparseMLP,
+        batch: Rows,
+        loss: Loss,
+        prior: Array | None,
+        pseudo: Rows,
+        l2: float,
+        share: float,
     ) -> None:
-        super().__init__(network, rows, loss, 0.0)
-        self.prior, self.share = prior, share
+        super().__init__(network, batch, loss, 0.0)
+        self.share = share
+        self.pseudo = Objective(network, pseudo, loss, 0.0)
+        self.pseudo_share = 1 - _LAPLACE_SHARE if network.depth else 0.0
+        self.pseudo_loss = self.pseudo.data_loss(self.start)
+        penalised = self.live < len(self.full) - network.n_outputs
+        ridge = np.where(penalised, 2 * l2, 0.0)  # which the pseudo-rows know nothing of
+        if len(self.start) <= FULL_CURVATURE_WEIGHTS:
+            ridge = np.diag(ridge)
+        self.prior = ridge if prior is None else prior
+        self.quadratic = (1 - self.pseudo_share) * self.prior + self.pseudo_share * ridge
 
     def _pull(self, x: Array) -> Array:
         """Gradient of the quadratic."""
         away = x - self.start
-        return np.asarray(self.prior @ away if self.prior.ndim == 2 else self.prior * away)
+        return self.quadratic @ away if self.quadratic.ndim == 2 else self.quadratic * away
 
     def value(self, x: Array) -> float:
         """Objective; infinite where it cannot be computed."""
         value = self.share * self.data_loss(x) + 0.5 * float((x - self.start) @ self._pull(x))
+        value += self.pseudo_share * (self.pseudo.data_loss(x) - self.pseudo_loss)
         return value if np.isfinite(value) else np.inf
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Objective and its gradient (p,)."""
         loss, gradient = super().value_and_gradient(x)
         pull = self._pull(x)
+        pseudo_loss, pseudo_gradient = self.pseudo.value_and_gradient(x)
         value = self.share * loss + 0.5 * float((x - self.start) @ pull)
-        return value, self.share * gradient + pull
+        value += self.pseudo_share * (pseudo_loss - self.pseudo_loss)
+        return value, self.share * gradient + pull + self.pseudo_share * pseudo_gradient
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix (p, p)."""
-        prior = self.prior if self.prior.ndim == 2 else np.diag(self.prior)
-        return self.share * super().curvature(x) + prior
+        matrix = self.share * super().curvature(x) + self.quadratic
+        return matrix + self.pseudo_share * self.pseudo.curvature(x)
 
     def data_curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix of the batch alone, shaped as `prior`."""

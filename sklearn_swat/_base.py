@@ -145,7 +145,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
                 f"steps; the best network so far ({self.nnz_} non-zeros) is kept: fit again, "
                 "or go on from it with warm_start=True",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 

@@ -167,11 +167,8 @@ def search(
     if problem.is_constant:
         constant = problem.point(problem.constant())
         return _finish(problem, [constant], settings.alpha, None, control, refits=[constant])
-    from ._descent import (
-        EVALUATION_STEPS,
-        DescentTask,
-        descend,
-    )  # so that predicting needs no torch
+    # Here, so that predicting needs no torch.
+    from ._descent import EVALUATION_STEPS, DescentTask, descend
 
     start = settings.start
     if isinstance(start, SparseMLP):

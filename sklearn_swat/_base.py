@@ -5,28 +5,39 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _front
+from . import _front, _online
 from ._activations import ACTIVATION_NAMES
+from ._control import Control, Deadline, Hooks, Task
+from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
+from ._parameters import (
+    activation_names,
+    depths_of,
+    previous_network,
+    start_network,
+    torch_device,
+)
 from ._pruning import PathPoint
 from ._refinement import Rows
-from ._search import search, to_device
+from ._search import SearchResult, search, to_device
 
 Array = NDArray[np.float64]
 
 
-class BaseSWAT(BaseEstimator):
+class BaseSWAT(CallbackSupportMixin, BaseEstimator):
     """What both estimators share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -41,6 +52,7 @@ class BaseSWAT(BaseEstimator):
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_time": [None, Interval(Real, 0, None, closed="left")],
         "refine": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -64,6 +76,7 @@ class BaseSWAT(BaseEstimator):
         start: Any = "data",
         space: str = "both",
         max_iter: int = 100,
+        max_time: float | None = None,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,
@@ -85,6 +98,7 @@ class BaseSWAT(BaseEstimator):
         self.start = start
         self.space = space
         self.max_iter = max_iter
+        self.max_time = max_time
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.refine = refine
@@ -99,36 +113,72 @@ class BaseSWAT(BaseEstimator):
         self.warm_start = warm_start
 
     # ------------------------------------------------------------------------ fitting
-    def _fit_rows(self, X: Array, target: Array, weight: Array, loss_name: str) -> Self:
-        """Search, and keep the result."""
+    def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        """Search, and keep the result: all of it at once, at the end.
+
+        Whatever ends a fit early, it leaves this estimator as it was before or as it is
+        after a fit: the work is done on a copy, whose state is taken over in one step.
+        """
+        deadline = Deadline.after(self.max_time)
+        task = self._begin_task(X, y, sample_weight)
+        fitted = copy.copy(self)
+        rows, loss_name = fitted._encode(X, y, sample_weight, classes)
+        control = Control(
+            deadline, task, lambda result: vars(fitted) | _attributes(result), bool(self.verbose)
+        )
         result = search(
-            Rows(X, target, weight),
+            rows,
             loss_name,
-            self._settings(target.shape[1]),
+            fitted._settings(rows.target.shape[1]),
             self._load_autoencoder,
             refines=self.refine,
             validation_fraction=self.validation_fraction,
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
-            report=self._report if self.verbose else None,
+            control=control,
         )
-        self.path_ = result.path
-        self.network_ = result.chosen.network
-        self.loss_ = result.chosen.train_loss
-        self._input_deviation = np.zeros(self.n_features_in_)
-        self._input_deviation[result.scaling.features] = result.scaling.x_deviation
-        self._output_deviation = result.scaling.y_deviation
-        self.history_ = result.history
-        self.loss_curve_ = [float(np.nanmin(record["train_loss"])) for record in result.history]
-        self.n_iter_ = result.n_iter
-        if result.was_interrupted:
+        self.__dict__ = vars(fitted) | _attributes(result, control.stop_reason)
+        task.end(dict)
+        if control.was_interrupted:
             warnings.warn(
                 f"fit was interrupted after {self.n_iter_} of at most {self.max_iter} descent "
                 f"steps; the best network so far ({self.nnz_} non-zeros) is kept: fit again, "
                 "or go on from it with warm_start=True",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
+        return self
+
+    def _begin_task(self, X: Any, y: Any, sample_weight: Any) -> Task:
+        """Begin the task that callbacks see a fit as."""
+        if not getattr(self, "_skl_callbacks", None):
+            return Task()
+        n_stages = 3 if self.refine else 1
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        hooks = Hooks(self, X, y, metadata)
+        context = self._init_callback_context(max_subtasks=n_stages)
+        context.call_on_fit_task_begin(**hooks.arguments())
+        return Task(context, hooks)
+
+    def _encode(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
+    ) -> tuple[Rows, str]:
+        """Check data and encode the targets; return them and the name of the loss.
+
+        With `reset` remember what was seen, else hold the data against it.
+        """
+        raise NotImplementedError
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Refine the chosen network's numbers on further rows."""
+        rows, loss_name = self._encode(X, y, sample_weight, reset=False)
+        before = self.network_
+        network, memory = _online.update(before, self._memory, rows, LOSSES[loss_name])
+        path = tuple(
+            replace(point, network=network) if point.network is before else point
+            for point in self.path_
+        )
+        self.__dict__.update(network_=network, path_=path, _memory=memory)  # at once
         return self
 
     def _settings(self, n_outputs: int) -> Any:
@@ -139,10 +189,10 @@ class BaseSWAT(BaseEstimator):
         widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
         return DescentSettings(
             alpha=float(self.alpha),
-            depths=self._depths(),
+            depths=depths_of(self.depth),
             n_restarts=int(self.n_restarts),
             n_slots=max(int(self.max_width), widest),
-            activations=self._activation_names(),
+            activations=activation_names(self.activations),
             start=start,
             space=self.space,
             max_iter=int(self.max_iter),
@@ -150,94 +200,21 @@ class BaseSWAT(BaseEstimator):
             batch_size=self.batch_size,
             n_iter_no_change=int(self.n_iter_no_change),
             tol=float(self.tol),
-            device=self._torch_device(),
+            device=torch_device(self.device),
         )
-
-    def _depths(self) -> tuple[int, ...]:
-        if isinstance(self.depth, str):
-            return tuple(range(1, MAX_DEPTH + 1))
-        depths = tuple(sorted({int(depth) for depth in np.atleast_1d(self.depth)}))
-        if not depths or depths[0] < 1 or depths[-1] > MAX_DEPTH:
-            raise ValueError(
-                f"depth={self.depth!r}: every depth must be in 1..{MAX_DEPTH}; pass such a "
-                "number, several of them, or 'auto' for all"
-            )
-        return depths
-
-    def _activation_names(self) -> tuple[str, ...]:
-        if isinstance(self.activations, str):
-            return ACTIVATION_NAMES if self.activations == "all" else (self.activations,)
-        names = tuple(self.activations)
-        unknown = [name for name in names if name not in ACTIVATION_NAMES]
-        if unknown or not names:
-            raise ValueError(
-                f"activations={self.activations!r} names {unknown or 'none'}; choose one or "
-                f"more of {list(ACTIVATION_NAMES)}, or 'all'"
-            )
-        return names
 
     def _start_network(self, n_outputs: int) -> str | SparseMLP:
         """Return how to start, or the network to start at, on raw rows."""
+        shape = (self.n_features_in_, n_outputs)
         start: Any = self.start
         if self.warm_start and hasattr(self, "network_"):
-            fits = (self.network_.n_features, self.network_.n_outputs) == (
-                self.n_features_in_, n_outputs,
-            )  # fmt: skip
-            if fits and self.network_.depth:
-                start = self.network_
-        if isinstance(start, str):
-            return start
-        network = start if isinstance(start, SparseMLP) else self._network_of(start)
-        if (network.n_features, network.n_outputs) != (self.n_features_in_, n_outputs):
-            raise ValueError(
-                f"start has {network.n_features} features and {network.n_outputs} outputs, but "
-                f"the data have {self.n_features_in_} and {n_outputs}; pass an MLP that was "
-                "fitted on such data, or start='data'"
-            )
-        if network.depth > MAX_DEPTH:
-            raise ValueError(
-                f"start has {network.depth} hidden layers, at most {MAX_DEPTH} are possible; "
-                "pass a shallower MLP, or start='data'"
-            )
-        # A linear network has no hidden layer to descend with; it is tried in any case.
-        return network if network.depth else "data"
-
-    @staticmethod
-    def _network_of(estimator: Any) -> SparseMLP:
-        """Return a fitted estimator's network: ours, or a scikit-learn MLP's."""
-        found = getattr(estimator, "network_", None)
-        if isinstance(found, SparseMLP):
-            return found
-        return SparseMLP.from_sklearn(estimator, exact=False)
-
-    def _torch_device(self) -> Any:
-        import torch
-
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"device={self.device!r} is not available here ({str(error).splitlines()[0]}); "
-                "pass 'auto', 'cpu', or a device that torch reports"
-            ) from None
-        return device
+            start = previous_network(self.network_, start, *shape)
+        return start_network(start, *shape)
 
     def _load_autoencoder(self) -> Any:
         from ._checkpoint import load_checkpoint
 
-        return to_device(load_checkpoint(self.checkpoint), self._torch_device())
-
-    @staticmethod
-    def _report(record: dict[str, Any]) -> None:
-        best = int(np.nanargmin(record["validation_loss"]))
-        print(
-            f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
-            f"best: validation loss {record['validation_loss'][best]:.4f}, "
-            f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
-        )
+        return to_device(load_checkpoint(self.checkpoint), torch_device(self.device))
 
     # ------------------------------------------------------------------------ the front
     def path_frame(self) -> Any:
@@ -324,8 +301,9 @@ class BaseSWAT(BaseEstimator):
         """
         check_is_fitted(self)
         position = _front.find(self.path_, max_nnz=max_nnz, rule=rule, index=index)
-        # The points of the front are immutable: the copy may share them.
-        selected = copy.deepcopy(self, {id(self.path_): self.path_})
+        # Networks and points are immutable, and callbacks are shared among clones as well.
+        shared = [self.path_, self.network_, getattr(self, "_skl_callbacks", None)]
+        selected = copy.deepcopy(self, {id(each): each for each in shared})
         selected.network_ = self.path_[position].network
         selected.loss_ = self.path_[position].train_loss
         return selected
@@ -354,7 +332,10 @@ class BaseSWAT(BaseEstimator):
         what the score loses without a feature.
         """
         network = self.network_  # raises AttributeError before a fit
-        return _front.feature_importances(network, self._input_deviation, self._output_deviation)
+        scaling = self._memory.scaling
+        deviation = np.zeros(self.n_features_in_)
+        deviation[scaling.features] = scaling.x_deviation
+        return _front.feature_importances(network, deviation, scaling.y_deviation)
 
     def get_support(self, indices: bool = False) -> NDArray[Any]:
         """Return which features the chosen network uses.
@@ -392,6 +373,8 @@ class BaseSWAT(BaseEstimator):
     # --------------------------------------------------------------- fitted attributes
     path_: tuple[PathPoint, ...]
     network_: SparseMLP
+    n_iter_: int
+    _memory: _online.Memory
 
     @property
     def nnz_(self) -> int:
@@ -450,3 +433,17 @@ class BaseSWAT(BaseEstimator):
     def _outputs(self, X: ArrayLike) -> Array:
         rows = self._validated(X)  # before the network is asked for: it may not be fitted
         return self.network_.predict(rows)
+
+
+def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[str, Any]:
+    """Return the fitted attributes that a search's result is kept in."""
+    return {
+        "path_": result.path,
+        "network_": result.chosen.network,
+        "loss_": result.chosen.train_loss,
+        "history_": result.history,
+        "loss_curve_": [float(np.nanmin(record["train_loss"])) for record in result.history],
+        "n_iter_": result.n_iter,
+        "stop_reason_": stop_reason,
+        "_memory": result.memory,
+    }

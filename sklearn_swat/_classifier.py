@@ -8,13 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._base import BaseSWAT
+from ._losses import LOSSES
+from ._online import with_absent_labels
+from ._refinement import Rows
 
 Array = NDArray[np.float64]
 
@@ -55,6 +61,13 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         pretrained autoencoder plays no part: the honest comparison.
     max_iter : int, default=100
         Descent steps at most. 0 judges the start networks as they are.
+    max_time : float, default=None
+        Seconds that a fit may take, None for any number: of the descent up to a third,
+        of the pruning paths almost all the rest, then the refit. What is best at the
+        time is kept, without a warning, and `stop_reason_` says so. It is looked at
+        between steps and not before the start networks are judged, so that a fit may
+        take somewhat longer. The same bits from the same data are promised without it
+        only.
     learning_rate : float, default=0.1
         Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
     batch_size : "auto" or int, default="auto"
@@ -79,9 +92,11 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     random_state : int, RandomState or None, default=None
         Of the split, the start points and the minibatches.
     verbose : int, default=0
-        Above 0, print a line every few descent steps.
+        0 is silent. From 1 on, print a line for every verdict on the descent's networks,
+        for every pruning path at its end, and for the choice.
     warm_start : bool, default=False
-        Start at the network of the previous fit, as with `start`.
+        Start at the network of the previous fit, as with `start`; features, outputs and
+        classes must be the same.
 
     Attributes
     ----------
@@ -90,7 +105,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows; `path_frame` makes a table of it.
+        was refitted on all rows; `path_frame` makes a table of it. `partial_fit` moves
+        the numbers of the chosen one alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
     feature_importances_ : ndarray of shape (n_features,)
@@ -111,6 +127,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         of its hard network and its size.
     n_iter_ : int
         Descent steps taken.
+    stop_reason_ : {"max_time", "callback", "interrupt"} or None
+        What cut the fit short: `max_time`, a callback that returned True, or Ctrl-C;
+        None if it ran to its end.
     classes_ : ndarray
         The class labels.
     n_features_in_ : int
@@ -143,6 +162,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         start: Any = "data",
         space: str = "both",
         max_iter: int = 100,
+        max_time: float | None = None,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",
         refine: bool = True,
@@ -166,6 +186,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
             start=start,
             space=space,
             max_iter=max_iter,
+            max_time=max_time,
             learning_rate=learning_rate,
             batch_size=batch_size,
             refine=refine,
@@ -203,14 +224,97 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         ValueError
             If the data or a parameter cannot be used; the message says which and why.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Refine the numbers of the chosen network on further rows.
+
+        The first call, of an estimator that is not fitted, is a `fit`. Later ones, also
+        after a `fit`, move the network's numbers and leave its structure: no number
+        becomes or ceases to be zero. All rows count alike, however long ago they came, so
+        that a stream ends near the numbers that all its rows at once would give. See the
+        notes of `SWATRegressor.partial_fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Any number of rows, one included; the first call takes at least two, and
+            should be given enough to tell the structure by.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight 2 counts exactly as two rows, of this call or another.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that may come; needed in the first call, unless there are several
+            labels. For a class that the first call has no row of, half a row is added at
+            the mean of the features.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, hold another class, or have a loss beyond all
+            numbers; if `class_weight` is "balanced", which takes all rows to tell. The
+            estimator then is as before.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.utils import shuffle
+        >>> from sklearn_swat import SWATClassifier
+        >>> X, y = shuffle(*load_iris(return_X_y=True), random_state=0)
+        >>> model = SWATClassifier(depth=1, max_iter=5, random_state=0)
+        >>> for start in range(0, 150, 50):
+        ...     rows = slice(start, start + 50)
+        ...     model = model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+        >>> bool(model.score(X, y) > 0.9)
+        True
+        """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all rows at once, which partial_fit "
+                "never has; pass the weights as a dict, "
+                "sklearn.utils.class_weight.compute_class_weight makes them, or sample_weight"
+            )
+        if not hasattr(self, "network_"):
+            if type_of_target(y).startswith("multilabel"):
+                classes = np.arange(np.shape(y)[1])
+            elif classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: an array of all "
+                    "classes that may come"
+                )
+            return self._fit(X, y, sample_weight, classes)
+        if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} are not those of the first call, {self.classes_.tolist()}; "
+                "pass the same, or None, or call fit to start anew"
+            )
+        return self._partial_fit(X, y, sample_weight)
+
+    def _encode(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
+    ) -> tuple[Rows, str]:
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, reset=reset,
+            ensure_min_samples=2 if reset else 1,
+        )  # fmt: skip
         check_classification_targets(y)
-        if type_of_target(y).startswith("multiclass-multioutput"):
+        y = np.asarray(y)
+        if reset and type_of_target(y).startswith("multiclass-multioutput"):
             raise ValueError(
                 "y has several columns of more than two classes each, which is not supported; "
                 "fit a classifier per column with sklearn.multioutput.MultiOutputClassifier"
             )
-        y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -221,21 +325,67 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
                     f"class_weight={self.class_weight!r} gives rows weights from {weight.min():g} "
                     f"to {weight.max():g}; pass positive numbers, or 'balanced'"
                 )
-        counts = weight > 0
+        if reset:
+            self._remember_classes(y[weight > 0], classes)
+        target = self._encode_labels(y, weight > 0)
+        is_exclusive = target.shape[1] > 1 and not self._is_multilabel
+        loss_name = "softmax" if is_exclusive else "logistic"
+        rows = Rows(X, target, weight)
+        if reset and classes is not None:  # a stream begins
+            rows = with_absent_labels(rows, LOSSES[loss_name])
+        return rows, loss_name
+
+    def _remember_classes(self, y: NDArray[Any], classes: Any) -> None:
+        """Set `classes_`: those of the rows that count, or those given."""
+        before: Any = getattr(self, "classes_", None)
+        was_multilabel = getattr(self, "_is_multilabel", None)
         self._is_multilabel = y.ndim == 2
-        binarizer = LabelBinarizer().fit(y[counts])
-        self.classes_ = binarizer.classes_
+        if self._is_multilabel:
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            self.classes_ = unique_labels(y if classes is None else classes)
         if len(self.classes_) < 2 and not self._is_multilabel:
             (only,) = self.classes_.tolist()
             raise ValueError(
                 f"y has one class only ({only!r}) among the rows of positive weight, but a "
                 "classifier needs at least 2 classes; add rows of another class"
             )
-        target = np.zeros((len(y), 1 if len(self.classes_) == 2 else len(self.classes_)))
-        target = target if not self._is_multilabel else np.zeros(y.shape)
-        target[counts] = binarizer.transform(y[counts])
-        is_exclusive = target.shape[1] > 1 and not self._is_multilabel
-        return self._fit_rows(X, target, weight, "softmax" if is_exclusive else "logistic")
+        is_other = was_multilabel != self._is_multilabel or not np.array_equal(
+            before, self.classes_
+        )
+        if self.warm_start and hasattr(self, "network_") and is_other:
+            raise ValueError(
+                f"warm_start=True goes on from a network of the classes {before.tolist()}, but y "
+                f"has {self.classes_.tolist()}; pass the same classes, or set warm_start=False "
+                "to start anew"
+            )
+
+    def _encode_labels(self, y: NDArray[Any], counts: NDArray[np.bool_]) -> Array:
+        """Return 0/1 labels, one column per output; zeros for rows that do not count."""
+        n_labels = len(self.classes_)
+        if self._is_multilabel:
+            if y.ndim != 2 or y.shape[1] != n_labels:
+                raise ValueError(
+                    f"y has shape {y.shape}, but there are {n_labels} labels; pass a 0/1 matrix "
+                    "of one column per label"
+                )
+            return np.where(counts[:, None], y, 0).astype(np.float64)
+        if y.ndim != 1:
+            raise ValueError(
+                f"y has shape {y.shape}, but was a column of classes in the first call; pass one, "
+                "or call fit to start anew"
+            )
+        found = y[counts]
+        unknown = np.setdiff1d(unique_labels(found), self.classes_) if found.size else found
+        if unknown.size:
+            raise ValueError(
+                f"y has the classes {unknown.tolist()}, which are not among "
+                f"{self.classes_.tolist()}; name all classes in the first call of partial_fit, or "
+                "call fit to start anew"
+            )
+        target = np.zeros((len(y), n_labels))
+        target[counts, np.searchsorted(self.classes_, found)] = 1
+        return target if n_labels > 2 else target[:, 1:]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict classes.

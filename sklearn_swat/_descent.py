@@ -57,6 +57,8 @@ THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
 
+Report = Callable[["Descent"], bool]
+
 
 @dataclass(frozen=True)
 class DescentTask:
@@ -201,7 +203,8 @@ def descend(
     settings: DescentSettings,
     autoencoder: MultiScaleAutoencoder | None,
     seed: int,
-    report: Callable[[dict[str, Any]], None] | None = None,
+    report: Report | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Descent:
     """Descend from the start points and return every candidate's best hard network.
 
@@ -214,7 +217,11 @@ def descend(
     seed : int
         Of the start points and minibatches.
     report : callable, optional
-        Called with every record of the history.
+        Called after every verdict with the descent as it stands, of which the last
+        record of the history is the new one; True ends the descent.
+    should_stop : callable, optional
+        Asked before every step but the first verdict; True ends the descent, with a
+        last verdict.
 
     Returns
     -------
@@ -225,7 +232,7 @@ def descend(
     with torch.enable_grad(), one_torch_thread() if is_small else nullcontext():
         run = _Run(task, settings, autoencoder, seed)
         try:
-            run.descend(report)
+            run.descend(report, should_stop)
         except KeyboardInterrupt:
             if all(candidate.network is None for candidate in run.candidates):
                 raise
@@ -366,21 +373,23 @@ class _Run:
         return NetworkScores(**parts, depths=self.depths)
 
     # ------------------------------------------------------------------------ descent
-    def descend(self, report: Callable[[dict[str, Any]], None] | None) -> None:
+    def descend(self, report: Report | None, should_stop: Callable[[], bool] | None) -> None:
         """Take the steps."""
         settings, started = self.settings, time.monotonic()
         best, since_best = np.inf, 0
         for step in range(settings.max_iter + 1):
             done = step / max(1, settings.max_iter)
-            if step % EVALUATION_STEPS == 0 or step == settings.max_iter:
+            is_last = step == settings.max_iter or (
+                step > 0 and should_stop is not None and should_stop()
+            )
+            if step % EVALUATION_STEPS == 0 or is_last:
                 record = self._evaluate(step, time.monotonic() - started)
                 self.result.history.append(record)
-                if report is not None:
-                    report(record)
+                is_last |= report is not None and report(self.result)
                 price = self.best_price
                 since_best = 0 if price < best - settings.tol else since_best + EVALUATION_STEPS
                 best = min(best, price)
-                if step == settings.max_iter or since_best > settings.n_iter_no_change:
+                if is_last or since_best > settings.n_iter_no_change:
                     break
             if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
                 self._drop_weakest()

@@ -16,7 +16,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,6 +46,7 @@ __all__ = [
     "pareto_front",
     "prior_strength",
     "prune_path",
+    "pruning_rounds",
     "refine",
 ]
 
@@ -193,26 +194,47 @@ def prune_path(
     ValueError
         If `keep` lies outside (0, 1), or the training targets are constant.
     """
+    rounds = pruning_rounds(
+        network, train, validation, loss,
+        max_iter=max_iter, keep=keep, smallest=smallest, should_stop=should_stop,
+    )  # fmt: skip
+    return list(rounds)
+
+
+def pruning_rounds(
+    network: SparseMLP,
+    train: Rows,
+    validation: Rows,
+    loss: Loss,
+    *,
+    max_iter: int = 60,
+    keep: float = 0.93,
+    smallest: int = 0,
+    should_stop: ShouldStop | None = None,
+) -> Iterator[PathPoint]:
+    """Yield the points of `prune_path` as they are found; its parameters are the same."""
     if not 0 < keep < 1:
         raise ValueError(f"keep must lie strictly between 0 and 1, got {keep}: try 0.93")
     reference = loss.constant_loss(train.target, train.weight)
-    path = [judge(network, train, validation, loss, reference)]
-    network = fold_linear_layers(network)
+    point = judge(network, train, validation, loss, reference)
+    yield point
+    network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
-        l2 = prior_strength(path[-1], train, loss, reference)
+        l2 = prior_strength(point, train, loss, reference)
         objective = Objective(network, train, loss, l2)
         with one_blas_thread(), np.errstate(all="ignore"):
-            n_iter = max_iter * (_FIRST_ITERATIONS if len(path) == 1 else 1)
             x = minimise(objective, n_iter, should_stop)
             refined = objective.to_network(x)
-            path.append(judge(refined, train, validation, loss, reference))
+            point = judge(refined, train, validation, loss, reference)
+        yield point  # outside of the contexts, which are none of the caller's business
+        with one_blas_thread(), np.errstate(all="ignore"):
             network = objective.to_network(_remove_least_salient(objective, x, keep))
             network = fold_linear_layers(network)
+        n_iter = max_iter
     constant = constant_network(network, train, loss)
-    path.append(judge(constant, train, validation, loss, reference))
-    return path
+    yield judge(constant, train, validation, loss, reference)
 
 
 def prior_strength(point: PathPoint, rows: Rows, loss: Loss, reference: float) -> float:

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._base import BaseSWAT
+from ._refinement import Rows
 
 Array = NDArray[np.float64]
 
@@ -50,6 +51,13 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         pretrained autoencoder plays no part: the honest comparison.
     max_iter : int, default=100
         Descent steps at most. 0 judges the start networks as they are.
+    max_time : float, default=None
+        Seconds that a fit may take, None for any number: of the descent up to a third,
+        of the pruning paths almost all the rest, then the refit. What is best at the
+        time is kept, without a warning, and `stop_reason_` says so. It is looked at
+        between steps and not before the start networks are judged, so that a fit may
+        take somewhat longer. The same bits from the same data are promised without it
+        only.
     learning_rate : float, default=0.1
         Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
     batch_size : "auto" or int, default="auto"
@@ -72,9 +80,11 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     random_state : int, RandomState or None, default=None
         Of the split, the start points and the minibatches.
     verbose : int, default=0
-        Above 0, print a line every few descent steps.
+        0 is silent. From 1 on, print a line for every verdict on the descent's networks,
+        for every pruning path at its end, and for the choice.
     warm_start : bool, default=False
-        Start at the network of the previous fit, as with `start`.
+        Start at the network of the previous fit, as with `start`; features and outputs
+        must be as many.
 
     Attributes
     ----------
@@ -83,7 +93,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows; `path_frame` makes a table of it.
+        was refitted on all rows; `path_frame` makes a table of it. `partial_fit` moves
+        the numbers of the chosen one alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
     feature_importances_ : ndarray of shape (n_features,)
@@ -104,6 +115,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         of its hard network and its size.
     n_iter_ : int
         Descent steps taken.
+    stop_reason_ : {"max_time", "callback", "interrupt"} or None
+        What cut the fit short: `max_time`, a callback that returned True, or Ctrl-C;
+        None if it ran to its end.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         If `X` had column names.
@@ -141,14 +155,85 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         ValueError
             If the data or a parameter cannot be used; the message says which and why.
         """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Refine the numbers of the chosen network on further rows.
+
+        The first call, of an estimator that is not fitted, is a `fit`. Later ones, also
+        after a `fit`, move the network's numbers and leave its structure: no number
+        becomes or ceases to be zero. All rows count alike, however long ago they came, so
+        that a stream ends near the numbers that all its rows at once would give. See
+        Notes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Any number of rows, one included; the first call takes at least two, and
+            should be given enough to tell the structure by.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight 2 counts exactly as two rows, of this call or another.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used, or their loss is beyond all numbers. The estimator
+            then is as before.
+
+        Notes
+        -----
+        What earlier rows had to say is kept as the Gauss-Newton matrix of their loss by
+        the network's numbers, as in recursive least squares and the online Laplace
+        approximation [1]_: exact for a linear network. Networks of more than 300
+        numbers keep its diagonal.
+
+        Only the chosen network moves: the others of `path_`, the losses there and
+        `history_` are those of the last `fit`, and so is the scaling.
+
+        References
+        ----------
+        .. [1] H. Ritter, A. Botev, D. Barber, "Online structured Laplace approximations
+           for overcoming catastrophic forgetting", NeurIPS 2018.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_swat import SWATRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = SWATRegressor(depth=1, max_iter=5, random_state=0)
+        >>> for start in range(0, 400, 100):
+        ...     model = model.partial_fit(X[start : start + 100], y[start : start + 100])
+        >>> bool(model.score(X[400:], y[400:]) > 0.4)
+        True
+        """
+        if not hasattr(self, "network_"):
+            return self._fit(X, y, sample_weight)
+        return self._partial_fit(X, y, sample_weight)
+
+    def _encode(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
+    ) -> tuple[Rows, str]:
         X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True,
-            ensure_min_samples=2,
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset,
+            ensure_min_samples=2 if reset else 1,
         )  # fmt: skip
         y = np.asarray(y, dtype=np.float64)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self._is_flat = y.ndim == 1
-        return self._fit_rows(X, y.reshape(len(y), -1), weight, "squared_error")
+        target = y.reshape(len(y), -1)
+        if reset:
+            self._is_flat = y.ndim == 1
+        elif target.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {target.shape[1]} outputs, but the network has {self.n_outputs_}; pass as "
+                "many as in the first call, or call fit to start anew"
+            )
+        return Rows(X, target, weight), "squared_error"
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict targets.

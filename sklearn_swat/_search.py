@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
+from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
+from ._online import Memory, mean_curvature
 from ._preprocessing import Scaling, canonical_rows, split_rows
 from ._pruning import (
     PathPoint,
@@ -26,9 +28,9 @@ from ._pruning import (
     judge,
     pareto_front,
     prior_strength,
-    prune_path,
+    pruning_rounds,
 )
-from ._refinement import Rows, refine
+from ._refinement import Rows, ShouldStop, refine
 
 if TYPE_CHECKING:
     from ._descent import Candidate, Descent, DescentSettings
@@ -47,21 +49,20 @@ class SearchResult:
         The front, by ascending size, on raw rows.
     chosen : PathPoint
         The one of `path` with the lowest J.
-    scaling : Scaling
-        What the rows were standardised by.
+    memory : Memory
+        What the rows said about the weights of `chosen`, and what they were
+        standardised by.
     history : list of dict
         Records of the descent; empty where there was nothing to descend.
     n_iter : int
         Steps of the descent; 1 where a constant was the answer.
-    was_interrupted : bool
     """
 
     path: tuple[PathPoint, ...]
     chosen: PathPoint
-    scaling: Scaling
+    memory: Memory
     history: list[dict[str, Any]]
     n_iter: int
-    was_interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class _Problem:
     validation: Rows
     loss: Loss
     scaling: Scaling
+    total_weight: float
 
     @classmethod
     def of(
@@ -92,7 +94,7 @@ class _Problem:
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling)
+        return cls(rows, train, validation, loss, scaling, float(data.weight.sum()))
 
     @cached_property
     def reference(self) -> float:
@@ -105,10 +107,14 @@ class _Problem:
         all_but_zero = np.full((d, k), 1e-3)
         return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
 
-    def refine(self, point: PathPoint) -> SparseMLP:
+    def prior(self, point: PathPoint) -> float:
+        """The penalty that a network is refitted under on all rows."""
+        return prior_strength(point, self.rows, self.loss, self.reference)
+
+    def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
         """Refit a network's numbers on all rows."""
-        l2 = prior_strength(point, self.rows, self.loss, self.reference)
-        return refine(point.network, self.rows, self.loss, l2=l2)
+        l2 = self.prior(point)
+        return refine(point.network, self.rows, self.loss, l2=l2, should_stop=should_stop)
 
     @property
     def is_constant(self) -> bool:
@@ -134,7 +140,7 @@ def search(
     validation_fraction: float,
     random_state: np.random.RandomState,
     n_jobs: int | None,
-    report: Callable[[dict[str, Any]], None] | None = None,
+    control: Control | None = None,
 ) -> SearchResult:
     """Find the front of networks that are worth their size.
 
@@ -153,68 +159,169 @@ def search(
     random_state : RandomState
     n_jobs : int or None
         Pruning paths at a time.
-    report : callable, optional
-        Called with every record of the descent.
+    control : Control, optional
+        Told of the progress, and asked whether to go on; on return its `stop_reason`
+        says what cut the search short.
 
     Returns
     -------
     SearchResult
     """
+    control = control or Control()
+    descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
     problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     if problem.is_constant:
         constant = problem.point(problem.constant())
-        return _finish(problem, [constant], settings.alpha, None, refits=True)
-    from ._descent import DescentTask, descend  # here, so that predicting needs no torch
+        return _finish(problem, [constant], settings.alpha, None, control, refits=[constant])
+    # Here, so that predicting needs no torch.
+    from ._descent import EVALUATION_STEPS, DescentTask, descend
 
     start = settings.start
     if isinstance(start, SparseMLP):
         settings = replace(settings, start=problem.scaling.unfold(start))
     needs_autoencoder = settings.space != "weights" or settings.start == "data"
+    n_verdicts = 1 + -(-settings.max_iter // EVALUATION_STEPS)
+    stage = Stage(control, "descent", "verdict", n_verdicts)
+    constant = problem.point(problem.constant())
+
+    def stopped_at(descent: Descent) -> SearchResult:
+        decoded = [problem.point(network) for network in _networks(descent.candidates)]
+        return _result(problem, [constant, *decoded], settings.alpha, descent)
+
+    def report(descent: Descent) -> bool:
+        control.say(_verdict_line(descent.history[-1]))
+        return stage.part_done(lambda: stopped_at(descent))
+
     descent = descend(
         DescentTask(problem.train, problem.validation, loss_name, problem.reference),
         settings,
         load_autoencoder() if needs_autoencoder else None,
         seed,
         report,
+        descent_ends if refines else control.deadline,
     )
+    if descent.was_interrupted:
+        control.stopped("interrupt")
+    elif descent_ends.has_passed or control.deadline.has_passed:
+        control.stopped("max_time")
+    asked_to_stop = stage.close(lambda: stopped_at(descent))
     networks = _networks(descent.candidates)
     beginnings = networks[:N_PATHS]
     if isinstance(settings.start, SparseMLP):
         networks.append(settings.start)
         beginnings.append(settings.start)
     beginnings.append(problem.linear())  # what hidden neurons have to be better than
-    constant = problem.point(problem.constant())
-    points: list[PathPoint] = []
-    if refines and not descent.was_interrupted:
-        points, descent.was_interrupted = _prune(beginnings, problem, n_jobs)
+    points: list[PathPoint] = [constant]
+    refits: list[PathPoint] = []
+    if refines and not (asked_to_stop or control.was_interrupted):
+        all_ran, asked_to_stop = _prune(
+            beginnings, problem, n_jobs, control, paths_end, points,
+            lambda: _result(problem, points, settings.alpha, descent),
+        )  # fmt: skip
+        # Decoded networks are not to be refitted: that would make other networks of them
+        # than those that were judged.
+        refits = [] if asked_to_stop or control.was_interrupted else points.copy()
+    else:
+        all_ran = False
     # What descent found was judged at its luckiest step, and pruning starts at all of it:
     # it is an answer only where no pruning path is.
-    if not points or descent.was_interrupted:
+    if not all_ran:
         points += [problem.point(network) for network in networks]
-        refines = False
-    return _finish(problem, [constant, *points], settings.alpha, descent, refits=refines)
+    return _finish(problem, points, settings.alpha, descent, control, refits=refits)
 
 
 def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
     return [candidate.network for candidate in candidates if candidate.network is not None]
 
 
-def _prune(
-    networks: list[SparseMLP], problem: _Problem, n_jobs: int | None
-) -> tuple[list[PathPoint], bool]:
-    """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
-    points: list[PathPoint] = []
-    paths = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(prune_path)(network, problem.train, problem.validation, problem.loss)
-        for network in networks
+def _verdict_line(record: dict[str, Any]) -> str:
+    best = int(np.nanargmin(record["validation_loss"]))
+    return (
+        f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
+        f"best: validation loss {record['validation_loss'][best]:.4f}, "
+        f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
     )
+
+
+def _prune(
+    networks: list[SparseMLP],
+    problem: _Problem,
+    n_jobs: int | None,
+    control: Control,
+    ends: Deadline,
+    points: list[PathPoint],
+    so_far: Callable[[], SearchResult],
+) -> tuple[bool, bool]:
+    """Run the pruning paths, and add their points to `points`.
+
+    Returns
+    -------
+    all_ran : bool
+        Whether every path got as far as one refined network.
+    asked_to_stop : bool
+        Whether a callback asks to end the fit here.
+    """
+    n = len(networks)
+    stage = Stage(control, "pruning paths", "path", n)
+    n_workers = effective_n_jobs(n_jobs)
+    n_ran = 0
+    paths = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_run_path)(
+            network, problem.train, problem.validation, problem.loss, ends,
+            share=1 / -(-(n - i) // n_workers),  # as many paths share the time that is left
+        )
+        for i, network in enumerate(networks)
+    )  # fmt: skip
     try:
-        for path in paths:
+        for i, (path, reason) in enumerate(paths, start=1):
             points += path[1:]  # the first is as it was given
+            n_ran += reason is None or len(path) > 2  # the last is the constant
+            if reason is not None:
+                control.stopped(reason)
+            control.say(f"path {i} of {n}  {_path_line(path)}")
+            if stage.part_done(so_far) or control.was_interrupted:
+                break
     except KeyboardInterrupt:
-        return points, True
-    return points, False
+        control.stopped("interrupt")
+    return n_ran == n, stage.close(so_far)
+
+
+def _run_path(
+    network: SparseMLP,
+    train: Rows,
+    validation: Rows,
+    loss: Loss,
+    ends: Deadline,
+    share: float,
+) -> tuple[list[PathPoint], str | None]:
+    """Run a pruning path as far as it gets; return also what cut it short."""
+    path: list[PathPoint] = []
+    own_end = ends.part(share)
+    try:
+        for point in pruning_rounds(network, train, validation, loss, should_stop=own_end):
+            path.append(point)  # as they come: Ctrl-C keeps them
+    except KeyboardInterrupt:
+        return path, "interrupt"
+    return path, "max_time" if own_end.has_passed else None
+
+
+def _path_line(path: list[PathPoint]) -> str:
+    best = min(path, key=lambda point: point.validation_loss, default=None)
+    if best is None:
+        return "was interrupted before its first network"
+    return (
+        f"networks {len(path):3d}  best: validation loss {best.validation_loss:.4f}, "
+        f"{best.nnz} non-zeros, depth {best.network.depth}"
+    )
+
+
+def _result(
+    problem: _Problem, points: list[PathPoint], alpha: float, descent: Descent | None
+) -> SearchResult:
+    """Keep the front, choose, and go back to raw rows."""
+    front = pareto_front(points)
+    return _on_raw_rows(problem, front, front.index(choose(front, alpha)), descent)
 
 
 def _finish(
@@ -222,37 +329,64 @@ def _finish(
     points: list[PathPoint],
     alpha: float,
     descent: Descent | None,
+    control: Control,
     *,
-    refits: bool,
+    refits: list[PathPoint],
 ) -> SearchResult:
-    """Keep the front, choose, refit on all rows, and go back to raw rows.
+    """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
+    judged = pareto_front(points)
+    chosen = judged.index(choose(judged, alpha))
+    front = list(judged)
+    curvature = None
+    try:
+        if refits:
+            stage = Stage(control, "refit", "network", len(front))
+            # The chosen network comes first: time may not be enough for all.
+            for i in sorted(range(len(front)), key=lambda i: i != chosen):
+                if control.deadline():
+                    control.stopped("max_time")
+                    break
+                if judged[i] in refits:
+                    front[i] = _refit(judged[i], problem, control.deadline)
+                if stage.part_done(lambda: _on_raw_rows(problem, tuple(front), chosen, descent)):
+                    break
+            stage.close(lambda: _on_raw_rows(problem, tuple(front), chosen, descent))
+        l2 = problem.prior(judged[chosen])
+        curvature = mean_curvature(front[chosen].network, problem.rows, problem.loss, l2)
+    except KeyboardInterrupt:
+        control.stopped("interrupt")
+    result = _on_raw_rows(problem, tuple(front), chosen, descent, curvature)
+    best = result.chosen
+    control.say(
+        f"chosen of {len(front)} networks: validation loss {best.validation_loss:.4f}, "
+        f"{best.nnz} non-zeros, depth {best.network.depth}"
+    )
+    return result
 
-    Decoded networks are not to be refitted: that would make other networks of them
-    than those that were judged.
-    """
-    front = pareto_front(points)
-    chosen = front.index(choose(front, alpha))
-    was_interrupted = descent is not None and descent.was_interrupted
-    if refits:
-        try:
-            front = tuple(_refit(point, problem) for point in front)
-        except KeyboardInterrupt:
-            was_interrupted = True
+
+def _on_raw_rows(
+    problem: _Problem,
+    front: tuple[PathPoint, ...],
+    chosen: int,
+    descent: Descent | None,
+    curvature: NDArray[np.float64] | None = None,
+) -> SearchResult:
+    """Fold the scaling into the networks of a front."""
     front = tuple(replace(p, network=problem.scaling.fold(p.network)) for p in front)
+    network, l2 = front[chosen].network, problem.prior(front[chosen])
     return SearchResult(
         path=front,
         chosen=front[chosen],
-        scaling=problem.scaling,
+        memory=Memory(problem.scaling, problem.total_weight, l2, network, curvature),
         history=descent.history if descent is not None else [],
         n_iter=descent.n_iter if descent is not None else 1,
-        was_interrupted=was_interrupted,
     )
 
 
-def _refit(point: PathPoint, problem: _Problem) -> PathPoint:
+def _refit(point: PathPoint, problem: _Problem, should_stop: ShouldStop) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows."""
     if point.network.weights[0].any():
-        network = problem.refine(point)
+        network = problem.refine(point, should_stop)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.

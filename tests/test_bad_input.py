@@ -130,7 +130,9 @@ def interrupt(monkeypatch, name, at):
     monkeypatch.setattr(_search, name, interrupted)
 
 
-@pytest.mark.parametrize(("name", "at"), [("prune_path", 1), ("prune_path", 2), ("refine", 2)])
+@pytest.mark.parametrize(
+    ("name", "at"), [("pruning_rounds", 1), ("pruning_rounds", 2), ("refine", 2)]
+)
 def test_a_fit_interrupted_behind_the_descent_keeps_what_it_has(diabetes, monkeypatch, name, at):
     interrupt(monkeypatch, name, at)
     model = SWATRegressor(**{**QUICK, "n_restarts": 2})

@@ -1,0 +1,115 @@
+"""What the parameters of an estimator mean to a descent, and errors if they mean nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._activations import ACTIVATION_NAMES
+from ._network import MAX_DEPTH, SparseMLP
+
+
+def depths_of(depth: Any) -> tuple[int, ...]:
+    """Return the numbers of hidden layers to search, ascending.
+
+    Examples
+    --------
+    >>> depths_of("auto"), depths_of(2), depths_of([3, 1])
+    ((1, 2, 3, 4), (2,), (1, 3))
+    """
+    if isinstance(depth, str):
+        return tuple(range(1, MAX_DEPTH + 1))
+    depths = tuple(sorted({int(each) for each in np.atleast_1d(depth)}))
+    if not depths or depths[0] < 1 or depths[-1] > MAX_DEPTH:
+        raise ValueError(
+            f"depth={depth!r}: every depth must be in 1..{MAX_DEPTH}; pass such a "
+            "number, several of them, or 'auto' for all"
+        )
+    return depths
+
+
+def activation_names(activations: Any) -> tuple[str, ...]:
+    """Return the names of the activations to choose from.
+
+    Examples
+    --------
+    >>> activation_names("tanh"), activation_names(["identity", "tanh"])
+    (('tanh',), ('identity', 'tanh'))
+    """
+    if isinstance(activations, str):
+        return ACTIVATION_NAMES if activations == "all" else (activations,)
+    names = tuple(activations)
+    unknown = [name for name in names if name not in ACTIVATION_NAMES]
+    if unknown or not names:
+        raise ValueError(
+            f"activations={activations!r} names {unknown or 'none'}; choose one or "
+            f"more of {list(ACTIVATION_NAMES)}, or 'all'"
+        )
+    return names
+
+
+def start_network(start: Any, n_features: int, n_outputs: int) -> str | SparseMLP:
+    """Return how to start, or the network to start at, on raw rows.
+
+    Parameters
+    ----------
+    start : {"data", "random"}, fitted estimator or SparseMLP
+    n_features, n_outputs : int
+        Of the data.
+    """
+    if isinstance(start, str):
+        return start
+    network = start if isinstance(start, SparseMLP) else _network_of(start)
+    if (network.n_features, network.n_outputs) != (n_features, n_outputs):
+        raise ValueError(
+            f"start has {network.n_features} features and {network.n_outputs} outputs, but "
+            f"the data have {n_features} and {n_outputs}; pass an MLP that was "
+            "fitted on such data, or start='data'"
+        )
+    if network.depth > MAX_DEPTH:
+        raise ValueError(
+            f"start has {network.depth} hidden layers, at most {MAX_DEPTH} are possible; "
+            "pass a shallower MLP, or start='data'"
+        )
+    # A linear network has no hidden layer to descend with; it is tried in any case.
+    return network if network.depth else "data"
+
+
+def previous_network(network: SparseMLP, start: Any, n_features: int, n_outputs: int) -> Any:
+    """Return where a fit with ``warm_start=True`` starts: at the network of the one before.
+
+    A linear one has no hidden layer to descend with: then it is where `start` says.
+    """
+    if (network.n_features, network.n_outputs) != (n_features, n_outputs):
+        raise ValueError(
+            f"warm_start=True goes on from a network of {network.n_features} features and "
+            f"{network.n_outputs} outputs, but the data have {n_features} and {n_outputs}; pass "
+            "data as of the fit before, or set warm_start=False to start anew"
+        )
+    return network if network.depth else start
+
+
+def _network_of(estimator: Any) -> SparseMLP:
+    """Return a fitted estimator's network: ours, or a scikit-learn MLP's."""
+    found = getattr(estimator, "network_", None)
+    if isinstance(found, SparseMLP):
+        return found
+    return SparseMLP.from_sklearn(estimator, exact=False)
+
+
+def torch_device(device: str) -> Any:
+    """Return the device of that name; "auto" is CUDA if there is any, else the CPU."""
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} is not available here ({str(error).splitlines()[0]}); "
+            "pass 'auto', 'cpu', or a device that torch reports"
+        ) from None
+    return found

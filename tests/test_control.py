@@ -1,0 +1,339 @@
+"""A fit's time limit, callbacks, lines of progress, and Ctrl-C at any moment."""
+
+import copy
+import pickle
+import random
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+import sklearn_swat
+from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat._control import Deadline
+
+QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "random_state": 0}
+PACKAGE = str(Path(sklearn_swat.__file__).parent)
+N_MOMENTS = 15  # for each estimator
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    return X[:150, :6], y[:150]
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return X[::2], y[::2]
+
+
+def assert_is_whole(model, X):
+    """Check that all fitted attributes are of one and the same fit."""
+    assert np.isfinite(model.predict(X)).all()
+    (position,) = (i for i, p in enumerate(model.path_) if p.network is model.network_)
+    assert model.loss_ == model.path_[position].train_loss
+    assert model._memory.network is model.network_
+    assert len(model.loss_curve_) == len(model.history_)
+    assert model.n_features_in_ == model.network_.n_features == model._memory.scaling.n_features
+    assert not hasattr(model, "_callback_fit_ctx")
+
+
+# ------------------------------------------------------------------------------- Ctrl-C
+def interrupt_at(moment, action):
+    """Run `action`, with KeyboardInterrupt at that line of the package; count the lines."""
+    n_lines = 0
+
+    def in_package(frame, event, argument):
+        nonlocal n_lines
+        n_lines += event == "line"
+        if n_lines == moment:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return in_package
+
+    def anywhere(frame, event, argument):
+        return in_package if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    before = sys.gettrace()
+    sys.settrace(anywhere)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return n_lines
+
+
+@pytest.mark.parametrize("kind", [SWATRegressor, SWATClassifier])
+def test_ctrl_c_at_any_moment_leaves_no_half_fitted_estimator(kind, diabetes, iris):
+    X, y = diabetes if kind is SWATRegressor else iris
+    X, y = X[::2], y[::2]
+    labels = y % 2 if kind is SWATClassifier else y
+    before = kind(**QUICK | {"max_iter": 5, "max_width": 4}).fit(X[:, :3], labels)
+    model = copy.copy(before)
+    n_lines = interrupt_at(-1, lambda: model.fit(X, y))
+    assert_is_whole(model, X)
+    rng, outcomes = random.Random(0), set()
+    for moment in sorted(rng.sample(range(1, n_lines), N_MOMENTS)):
+        model = copy.copy(before)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                interrupt_at(moment, lambda model=model: model.fit(X, y))
+                outcome = "kept the best"
+                assert model.stop_reason_ == "interrupt"
+                assert [w.category for w in caught] == [ConvergenceWarning]
+            except KeyboardInterrupt:
+                outcome = "stopped"
+        if outcome == "stopped" and model.network_ is before.network_:
+            assert vars(model) == vars(before)
+            assert_is_whole(model, X[:, :3])
+        else:
+            assert_is_whole(model, X)
+        outcomes.add(outcome)
+    assert "kept the best" in outcomes
+
+
+def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch):
+    rounds = _search.pruning_rounds
+
+    def interrupted(*arguments, **options):
+        for i, point in enumerate(rounds(*arguments, **options)):
+            if i == 5:
+                raise KeyboardInterrupt
+            yield point
+
+    monkeypatch.setattr(_search, "pruning_rounds", interrupted)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model = SWATRegressor(**QUICK).fit(*diabetes)
+    assert model.stop_reason_ == "interrupt"
+    assert len(model.path_) > 2
+    assert_is_whole(model, diabetes[0])
+
+
+def test_a_fit_that_fails_leaves_the_one_before(diabetes):
+    X, y = diabetes
+    model = SWATRegressor(**QUICK).fit(X, y)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X[:, :2], y[:-1])
+    with pytest.raises(ValueError, match="every depth must be in"):
+        model.set_params(depth=[9]).fit(X[:, :2], y)
+    assert vars(model) == before | {"depth": [9]}
+
+
+# ------------------------------------------------------------------------------ max_time
+@pytest.mark.parametrize("kind", [SWATRegressor, SWATClassifier])
+@pytest.mark.parametrize("max_time", [0, 1e-3, 0.3])
+def test_any_time_gives_an_estimator_without_a_warning(kind, max_time, diabetes, iris):
+    X, y = diabetes if kind is SWATRegressor else iris
+    model = kind(max_time=max_time, random_state=0).fit(X, y)
+    assert_is_whole(model, X)
+    assert model.stop_reason_ == "max_time"
+    assert model.score(X, y) > 0.2
+
+
+def test_enough_time_changes_nothing(diabetes):
+    X, y = diabetes
+    free, limited = (SWATRegressor(max_time=t, **QUICK).fit(X, y) for t in (None, 1e6))
+    assert limited.stop_reason_ is None
+    np.testing.assert_array_equal(free.predict(X), limited.predict(X))
+
+
+def test_time_that_ends_behind_the_descent_ends_paths_and_refits(diabetes, monkeypatch):
+    run = _search._run_path
+    is_late = False
+
+    def late(*arguments, **options):
+        nonlocal is_late
+        result = run(*arguments, **options)
+        is_late = True
+        return result
+
+    ask = Deadline.__call__
+
+    def asked(deadline):
+        if is_late:
+            deadline.at = 0.0
+        return ask(deadline)
+
+    monkeypatch.setattr(_search, "_run_path", late)
+    monkeypatch.setattr(Deadline, "__call__", asked)
+    refits = []
+    monkeypatch.setattr(_search, "_refit", lambda *a: refits.append(a))
+    model = SWATRegressor(max_time=1e6, **QUICK).fit(*diabetes)
+    assert model.stop_reason_ == "max_time"
+    assert not refits
+    assert len(model.path_) > 2  # of the first path
+    assert_is_whole(model, diabetes[0])
+
+
+def test_parts_of_a_deadline_share_what_is_left():
+    never, soon = Deadline(), Deadline.after(100.0)
+    assert not never()
+    assert not never.part(0.5)()
+    assert soon.part(0.5).at == pytest.approx(soon.at - 50, abs=1)
+    assert Deadline.after(-1.0).part(0.5)()
+    assert not pickle.loads(pickle.dumps(soon)).has_passed
+
+
+@pytest.mark.parametrize("max_time", [-1, "soon"])
+def test_a_time_is_a_number(diabetes, max_time):
+    with pytest.raises(ValueError, match="max_time"):
+        SWATRegressor(max_time=max_time).fit(*diabetes)
+
+
+# ----------------------------------------------------------------------------- callbacks
+class Recorder:
+    """Record the tasks, and stop where it is told to."""
+
+    max_propagation_depth = None
+
+    def __init__(self, stop_at=None, wants_estimators=True):
+        self.stop_at, self.events, self.estimators = stop_at, [], {}
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(("begin", context.task_name))
+
+    def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
+        self.events.append(("end", context.task_name))
+        self.estimators[context.task_name] = fitted_estimator
+        if fitted_estimator is not None:
+            assert np.isfinite(fitted_estimator.predict(X)).all()
+        return context.task_name == self.stop_at
+
+    def count(self, name):
+        return sum(event == ("end", name) for event in self.events)
+
+
+def test_callbacks_see_every_stage_and_an_estimator_at_each(diabetes):
+    recorder = Recorder()
+    model = SWATRegressor(**QUICK).set_callbacks(recorder).fit(*diabetes)
+    begun = [name for kind, name in recorder.events[1:-1] if kind == "begin"]
+    assert begun[:2] == ["fit", "descent"]
+    assert sorted(begun) == sorted(name for kind, name in recorder.events[1:-1] if kind == "end")
+    assert recorder.events[0] == "setup"
+    assert recorder.events[-1] == "teardown"
+    assert recorder.count("verdict") == len(model.history_) == 3
+    assert recorder.count("path") == 2
+    assert recorder.count("network") == len(model.path_)
+    last = recorder.estimators["fit"]
+    np.testing.assert_array_equal(last.predict(diabetes[0]), model.predict(diabetes[0]))
+    assert_is_whole(model, diabetes[0])
+
+
+def test_callbacks_change_no_bit_and_survive_clone_select_and_pickle(diabetes):
+    X, y = diabetes
+    plain = SWATRegressor(**QUICK).fit(X, y)
+    monitor = ScoringMonitor(scoring="r2")
+    model = SWATRegressor(**QUICK).set_callbacks(monitor).fit(X, y)
+    np.testing.assert_array_equal(plain.predict(X), model.predict(X))
+    scores = [row["r2"] for row in monitor.get_logs().data]
+    assert len(scores) > 5
+    assert np.isfinite(scores).all()
+    assert clone(model)._skl_callbacks[0] is monitor
+    assert model.select(index=0)._skl_callbacks[0] is monitor
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "expected"),
+    [
+        ("verdict", {"verdict": 1, "path": 2}),
+        ("descent", {"descent": 1, "path": 0, "network": 0}),
+        ("path", {"path": 1}),
+        ("pruning paths", {"path": 2, "network": 0}),
+        ("network", {"path": 2, "network": 1}),
+    ],
+)
+def test_a_callback_can_stop_a_stage_and_the_best_is_kept(diabetes, stop_at, expected):
+    recorder = Recorder(stop_at)
+    model = SWATRegressor(**QUICK).set_callbacks(recorder).fit(*diabetes)
+    assert {name: recorder.count(name) for name in expected} == expected
+    assert model.stop_reason_ == "callback"
+    assert model.score(*diabetes) > 0.2
+    assert_is_whole(model, diabetes[0])
+
+
+def test_callbacks_go_through_a_search_in_processes(iris):
+    monitor = ScoringMonitor(scoring="accuracy")
+    grid = {"alpha": [1e-3]}
+    search = GridSearchCV(SWATClassifier(**QUICK | {"max_iter": 5}), grid, cv=2, n_jobs=2)
+    search.estimator.set_callbacks(monitor)
+    assert search.fit(*iris).best_score_ > 0.8
+    logs = monitor.get_logs(select="all")
+    assert sum(len(log.data) for log in logs) > 3 * 5  # two fits and the last one
+
+
+def test_a_progress_bar_shows_the_stages(diabetes, capsys):
+    pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
+    SWATRegressor(**QUICK).set_callbacks(ProgressBar()).fit(*diabetes)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("fit", "descent", "pruning paths", "refit", "100%"))
+
+
+def test_a_callback_that_fails_leaves_the_fit_before(diabetes):
+    class Failing(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            raise RuntimeError("no")
+
+    model = SWATRegressor(**QUICK).fit(*diabetes)
+    network = model.network_
+    with pytest.raises(RuntimeError, match="no"):
+        model.set_callbacks(Failing()).fit(diabetes[0][:, :2], diabetes[1])
+    assert model.network_ is network
+    assert_is_whole(model, diabetes[0])
+
+
+# ------------------------------------------------------------------------------- verbose
+def test_verbose_tells_of_every_stage_and_silence_is_the_default(diabetes, capsys):
+    model = SWATRegressor(**QUICK).fit(*diabetes)
+    assert capsys.readouterr().out == ""
+    model.set_params(verbose=1).fit(*diabetes)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("step ") for line in lines) == len(model.history_)
+    assert [line[:11] for line in lines if line.startswith("path")] == [
+        "path 1 of 2",
+        "path 2 of 2",
+    ]
+    assert lines[-1].startswith(f"chosen of {len(model.path_)} networks")
+
+
+# ---------------------------------------------------------------------------- warm_start
+def test_a_warm_start_needs_the_same_classes_and_features(iris):
+    X, y = iris
+    model = SWATClassifier(warm_start=True, **QUICK).fit(X, y)
+    network = model.network_
+    with pytest.raises(ValueError, match=r"the classes \[0, 1, 2\], but y has \[5, 6, 7\]"):
+        model.fit(X, y + 5)
+    with pytest.raises(ValueError, match="features and 3 outputs, but the data have 2 and 3"):
+        model.fit(X[:, :2], y)
+    assert model.network_ is network
+    assert_is_whole(model, X)
+    assert model.set_params(warm_start=False).fit(X[:, :2], y + 5).classes_.tolist() == [5, 6, 7]
+
+
+def test_a_warm_start_of_no_steps_begins_at_the_classifier_before(iris):
+    X, y = iris
+    parameters = {**QUICK, "depth": [1, 2], "refine": False, "warm_start": True}
+    model = SWATClassifier(**parameters).fit(X, y)
+    assert model.depth_ > 0
+    before = min(point.validation_loss for point in model.path_)
+    model.set_params(max_iter=0).fit(X, y)
+    assert min(point.validation_loss for point in model.path_) <= before + 1e-4

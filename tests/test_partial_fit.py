@@ -1,0 +1,305 @@
+"""A fitted network's numbers on a stream of rows."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris, make_multilabel_classification
+from sklearn.utils import shuffle
+
+from sklearn_swat import SWATClassifier, SWATRegressor
+from sklearn_swat._losses import LOSSES
+from sklearn_swat._network import SparseMLP
+from sklearn_swat._online import Memory, mean_curvature, update, with_absent_labels
+from sklearn_swat._preprocessing import Scaling
+from sklearn_swat._refinement import Rows, refine
+
+QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "max_width": 6, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return shuffle(*load_iris(return_X_y=True), random_state=0)
+
+
+@pytest.fixture(scope="module")
+def waves():
+    """A smooth target of two of three features."""
+    X = np.random.RandomState(0).uniform(-2, 2, (600, 3))
+    return X, np.sin(2 * X[:, 0]) + X[:, 1] ** 2 / 2
+
+
+@pytest.fixture(scope="module")
+def first(waves):
+    X, y = waves
+    return SWATRegressor(**QUICK | {"alpha": 1e-3}).partial_fit(X[:100], y[:100])
+
+
+def batches(X, y, size):
+    return [(X[i : i + size], y[i : i + size]) for i in range(0, len(X), size)]
+
+
+def structure(network):
+    return [(w != 0).tolist() for w in network.weights], network.activations
+
+
+# ------------------------------------------------------------------------ mathematics
+def a_stream(loss_name, rng, n=60, d=3):
+    X = rng.standard_normal((n, d)) @ rng.standard_normal((d, d))
+    signal = X @ rng.standard_normal((d, 1)) + rng.standard_normal((n, 1))
+    return Rows(X, signal if loss_name == "squared_error" else 1.0 * (signal > 0), np.ones(n))
+
+
+def part(rows, chosen):
+    return Rows(rows.X[chosen], rows.target[chosen], rows.weight[chosen])
+
+
+def remembered(network, rows, loss, l2):
+    """A memory of rows that are taken as they are."""
+    d, k = network.n_features, network.n_outputs
+    scaling = Scaling(np.arange(d), d, np.zeros(d), np.ones(d), np.zeros(k), np.ones(k))
+    curvature = mean_curvature(network, rows, loss, l2)
+    return Memory(scaling, float(rows.weight.sum()), l2, network, curvature)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999), size=st.integers(1, 45))
+def test_a_linear_stream_ends_at_the_ridge_regression_of_all_rows(seed, size):
+    rng, loss, penalty = np.random.RandomState(seed), LOSSES["squared_error"], 0.5
+    rows = a_stream("squared_error", rng)
+    weights = SparseMLP((np.full((3, 1), 1e-3),), (np.zeros(1),), ())
+    network = weights
+    for _ in range(9):
+        network = refine(network, part(rows, slice(15)), loss, l2=penalty / 15)
+    memory = remembered(network, part(rows, slice(15)), loss, penalty / 15)
+    for start in range(15, 60, size):
+        network, memory = update(
+            network, memory, part(rows, slice(start, min(start + size, 60))), loss
+        )
+    ones = np.hstack([rows.X, np.ones((60, 1))])
+    ridge = np.diag([penalty, penalty, penalty, 0.0])
+    expected = np.linalg.solve(ones.T @ ones + ridge, ones.T @ rows.target)
+    found = np.vstack([network.weights[0], network.biases[0]])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert memory.weight == pytest.approx(60)
+
+
+@pytest.mark.parametrize("loss_name", ["squared_error", "logistic"])
+def test_a_weight_of_two_is_two_rows(loss_name):
+    rng, loss = np.random.RandomState(0), LOSSES[loss_name]
+    rows = a_stream(loss_name, rng)
+    network = SparseMLP(
+        (rng.standard_normal((3, 2)), rng.standard_normal((2, 1))), (np.ones(2), np.ones(1)),
+        (("tanh", "tanh"),), loss.out_activation,
+    )  # fmt: skip
+    memory = remembered(network, part(rows, slice(30)), loss, 0.01)
+    more = part(rows, slice(30, 40))
+    twice = Rows(np.vstack([more.X] * 2), np.vstack([more.target] * 2), np.ones(20))
+    one, _ = update(network, memory, twice, loss)
+    other, _ = update(network, memory, Rows(more.X, more.target, np.full(10, 2.0)), loss)
+    for a, b in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_rows_without_weight_teach_nothing():
+    loss = LOSSES["squared_error"]
+    rows = a_stream("squared_error", np.random.RandomState(0))
+    network = SparseMLP((np.ones((3, 1)),), (np.zeros(1),), ())
+    memory = remembered(network, rows, loss, 0.1)
+    same, unchanged = update(network, memory, Rows(rows.X, rows.target, np.zeros(60)), loss)
+    assert same is network
+    assert unchanged is memory
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "added"),
+    [
+        ("softmax", [[1, 0, 0], [1, 0, 0]], [[0, 1, 0], [0, 0, 1]]),
+        ("logistic", [[1], [1]], [[0]]),
+        ("logistic", [[1, 0, 1], [0, 0, 1]], [[0, 1, 1], [0, 0, 0]]),
+        ("logistic", [[1, 0], [0, 1]], np.zeros((0, 2))),
+    ],
+)
+def test_absent_labels_get_a_row_of_little_weight(name, target, added):
+    rows = Rows(np.array([[1.0], [2.0]]), np.array(target, dtype=float), np.array([1.0, 3.0]))
+    more = with_absent_labels(rows, LOSSES[name])
+    np.testing.assert_array_equal(more.target[2:], added)
+    np.testing.assert_array_equal(more.weight[2:], np.ones(len(added)))
+    np.testing.assert_array_equal(more.X[2:], np.full((len(added), 1), 1.75))
+
+
+def test_networks_of_many_numbers_keep_a_diagonal_and_gain():
+    rng, loss = np.random.RandomState(0), LOSSES["squared_error"]
+    X = rng.standard_normal((400, 40))
+    rows = Rows(X, np.tanh(X[:, :1]) + 0.1 * rng.standard_normal((400, 1)), np.ones(400))
+    network = SparseMLP(
+        (0.1 * rng.standard_normal((40, 9)), 0.1 * rng.standard_normal((9, 1))),
+        (np.ones(9), np.zeros(1)), (("tanh",) * 9,),
+    )  # fmt: skip
+    network = refine(network, part(rows, slice(100)), loss, l2=0.01)
+    memory = remembered(network, part(rows, slice(100)), loss, 0.01)
+    assert memory.curvature.ndim == 1
+    better, _ = update(network, memory, part(rows, slice(100, 400)), loss)
+
+    def error(n):
+        return np.square(n.decision_function(X) - rows.target).mean()
+
+    assert structure(better) == structure(network)
+    assert error(better) < error(network)
+
+
+# ------------------------------------------------------------------------- estimators
+def test_the_first_call_is_a_fit(iris):
+    X, y = iris
+    one = SWATClassifier(**QUICK).fit(X, y)
+    other = SWATClassifier(**QUICK).partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_a_stream_moves_the_numbers_and_keeps_the_structure(waves, first):
+    X, y = waves
+    model = copy.copy(first)
+    before, others = model.network_, {id(p.network) for p in model.path_}
+    for rows, target in batches(X[100:], y[100:], 50):
+        assert model.partial_fit(rows, target) is model
+    assert structure(model.network_) == structure(before)
+    assert model.network_ in [point.network for point in model.path_]
+    assert len({id(p.network) for p in model.path_} & others) == len(model.path_) - 1
+    assert model.score(X, y) > first.score(X, y)
+
+
+def test_a_stream_ends_near_the_same_network_refitted_on_all_rows(waves, first):
+    X, y = waves
+    model = copy.copy(first)
+    for rows, target in batches(X[100:], y[100:], 50):
+        model.partial_fit(rows, target)
+    scaling = first._memory.scaling
+    all_rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(y[:, None]), np.ones(len(X)))
+    refitted = scaling.unfold(first.network_)
+    for _ in range(5):
+        refitted = refine(refitted, all_rows, LOSSES["squared_error"], l2=0.5 / len(X))
+    best = 1 - np.square(scaling.fold(refitted).predict(X)[:, 0] - y).mean() / y.var()
+    before, after = (m.score(X, y) for m in (first, model))
+    assert after - before > 0.5 * (best - before)
+
+
+@pytest.mark.parametrize("order", ["sorted", "one by one", "copies"])
+def test_no_stream_does_harm(waves, first, order):
+    X, y = waves
+    model = copy.copy(first)
+    if order == "sorted":
+        by_target = np.argsort(y)
+        stream = batches(X[by_target], y[by_target], 50)
+    elif order == "one by one":
+        stream = batches(X[100:160], y[100:160], 1)
+    else:
+        stream = [(np.repeat(X[:1], 100, axis=0), np.repeat(y[:1] + 1, 100))] * 5
+    for rows, target in stream:
+        model.partial_fit(rows, target)
+    floor = 0.5 if order == "copies" else first.score(X, y) - 0.05
+    assert model.score(X, y) > floor
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(1, 3),
+    scale=st.sampled_from([0.0, 1.0, 1e6, 1e12, 1e100, 1e200]),
+    target=st.sampled_from([0.0, -1e9, 1e120]),
+)
+def test_any_batch_leaves_a_finite_network_or_an_error(first, waves, n, scale, target):
+    X, _ = waves
+    model = copy.copy(first)
+    before = dict(vars(model))
+    try:
+        model.partial_fit(X[:n] * scale, np.full(n, target))
+    except ValueError as error:
+        assert "the loss of the batch overflows" in str(error)  # noqa: PT017
+        assert vars(model) == before
+    assert np.isfinite(model.predict(X)).all()
+    assert structure(model.network_) == structure(first.network_)
+
+
+def test_an_unseen_class_is_learned_from_the_stream(iris):
+    X, y = iris
+    early = np.flatnonzero(y < 2)[:40]
+    model = SWATClassifier(**QUICK).partial_fit(X[early], y[early], classes=[0, 1, 2])
+    assert model.predict_proba(X).shape == (150, 3)
+    for rows, labels in batches(X, y, 30):
+        model.partial_fit(rows, labels)
+    assert model.predict_proba(X)[y == 2, 2].mean() > model.predict_proba(X)[y == 0, 2].mean()
+
+
+@pytest.mark.parametrize("classes", [["a", "b"], ["a", "b", "c"]])
+def test_the_first_batch_may_hold_one_class(iris, classes):
+    X, _ = iris
+    y = np.full(150, "b")
+    model = SWATClassifier(**QUICK).partial_fit(X[:50], y[:50], classes=classes)
+    assert model.classes_.tolist() == classes
+    assert set(model.predict(X)) == {"b"}
+    model.partial_fit(X[50:], np.full(100, "a"))
+    assert model.predict_proba(X)[:, 0].mean() > 0.5
+
+
+def test_several_labels_need_no_classes():
+    X, Y = make_multilabel_classification(n_samples=90, n_classes=3, random_state=0)
+    Y[:50, 1] = 0  # a label that no row of the first batch has
+    model = SWATClassifier(**QUICK).partial_fit(X[:50], Y[:50])
+    before = model.predict_proba(X)[:, 1].mean()
+    assert model.partial_fit(X[50:], Y[50:]).predict_proba(X)[:, 1].mean() > before
+    with pytest.raises(ValueError, match=r"y has shape \(90, 2\), but there are 3 labels"):
+        model.partial_fit(X, Y[:, :2])
+
+
+def test_a_fit_goes_on_after_select_and_pickle(waves, first):
+    X, y = waves
+    small = pickle.loads(pickle.dumps(first.select(index=len(first.path_) // 2)))
+    size, before = small.nnz_, small.score(X, y)
+    for rows, target in batches(X[100:], y[100:], 50):
+        small.partial_fit(rows, target)
+    assert small.nnz_ == size < first.nnz_
+    assert small.score(X, y) > before - 0.02
+
+
+def test_a_constant_goes_on_as_the_mean():
+    X = np.random.RandomState(0).standard_normal((40, 2))
+    model = SWATRegressor(**QUICK).partial_fit(X[:20], np.zeros(20))
+    model.partial_fit(X[20:], np.full(20, 3.0))
+    np.testing.assert_allclose(model.predict(X), 1.5)
+
+
+def test_class_weights_count_in_every_call(iris):
+    X, y = iris
+    plain, weighted = (
+        SWATClassifier(class_weight=weight, **QUICK).partial_fit(X[:60], y[:60], classes=[0, 1, 2])
+        for weight in (None, {0: 1.0, 1: 5.0, 2: 1.0})
+    )
+    total = plain._memory.weight
+    assert weighted._memory.weight == pytest.approx(total + 4 * np.sum(y[:60] == 1))
+    only_one = np.flatnonzero(y == 0)[:5]
+    assert weighted.partial_fit(X[only_one], y[only_one])._memory.weight == pytest.approx(
+        total + 4 * np.sum(y[:60] == 1) + 5
+    )
+
+
+def test_what_cannot_be_used_is_told_and_changes_nothing(iris, waves, first):
+    X, y = iris
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        SWATClassifier().partial_fit(X, y)
+    with pytest.raises(ValueError, match="pass the weights as a dict"):
+        SWATClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"the classes \[2\], which are not among \[0, 1\]"):
+        SWATClassifier().partial_fit(X, y, classes=[0, 1])
+    model = SWATClassifier(**QUICK).partial_fit(X, y, classes=[0, 1, 2])
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="not those of the first call"):
+        model.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"the classes \[7\], which are not among"):
+        model.partial_fit(X, np.full(150, 7))
+    with pytest.raises(ValueError, match="was a column of classes in the first call"):
+        model.partial_fit(X, np.eye(3, dtype=int)[y])
+    assert vars(model) == before
+    with pytest.raises(ValueError, match="y has 2 outputs, but the network has 1"):
+        copy.copy(first).partial_fit(waves[0], np.column_stack([waves[1]] * 2))

@@ -42,6 +42,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_nnz": [None, Interval(Integral, 1, None, closed="left")],
         "depth": [StrOptions({"auto"}), Interval(Integral, 1, MAX_DEPTH, closed="both"),
                   "array-like"],
         "max_width": [Interval(Integral, 1, None, closed="left")],
@@ -69,6 +70,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         self,
         *,
         alpha: float = 1e-4,
+        max_nnz: int | None = None,
         depth: Any = "auto",
         max_width: int = 16,
         activations: Any = "all",
@@ -91,6 +93,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         warm_start: bool = False,
     ) -> None:
         self.alpha = alpha
+        self.max_nnz = max_nnz
         self.depth = depth
         self.max_width = max_width
         self.activations = activations
@@ -132,6 +135,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
             fitted._settings(rows.target.shape[1]),
             self._load_autoencoder,
             refines=self.refine,
+            max_nnz=self.max_nnz,
             validation_fraction=self.validation_fraction,
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,

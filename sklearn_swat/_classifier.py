@@ -39,6 +39,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Price of one non-zero weight or bias, in units of the normalised loss (data
         loss divided by that of the best constant): at the default, 100 numbers
         must explain 1 % of it. Higher prices give smaller networks.
+    max_nnz : int, default=None
+        Non-zero numbers that the network may have, whatever `alpha` says. None sets no
+        budget.
     depth : "auto", int from 1 to 4, or several, default="auto"
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
@@ -155,6 +158,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         self,
         *,
         alpha: float = 1e-4,
+        max_nnz: int | None = None,
         depth: Any = "auto",
         max_width: int = 16,
         activations: Any = "all",
@@ -179,6 +183,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     ) -> None:
         super().__init__(
             alpha=alpha,
+            max_nnz=max_nnz,
             depth=depth,
             max_width=max_width,
             activations=activations,

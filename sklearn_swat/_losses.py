@@ -15,6 +15,8 @@ from scipy.special import entr, expit, softmax
 
 Array = NDArray[np.float64]
 
+PRECISION = 3.0  # of the normal prior on weights, beside standardised inputs and targets
+
 # A class or label share is kept this far from 0 and 1 in the best constant: its raw
 # output stays within about +-23, where neither exp nor a later gradient overflows.
 _SMALLEST_SHARE = 1e-10
@@ -122,7 +124,7 @@ class Loss(ABC):
         return self.value(raw, target, weight)
 
     def prior_strength(self, value: float, target: Array) -> float:
-        """Return the penalty on squared weights that a standard normal prior amounts to.
+        """Return the penalty on squared weights that a normal prior amounts to.
 
         It is what makes the penalised loss a negative log posterior, up to a factor. The
         likelihood of a squared error has a variance, the mean squared error: a prior that
@@ -138,9 +140,15 @@ class Loss(ABC):
         Returns
         -------
         float
-            ``1 / (2 n)`` for labels, ``value / n`` for numbers and for probabilities.
+            `PRECISION` times ``0.5 / (n k)`` for labels, ``value / (n k)`` for numbers and
+            for probabilities; without the k where outputs are not averaged.
         """
-        return (0.5 if self.has_labels(target) else value) / len(target)
+        scale = 0.5 if self.has_labels(target) else value
+        return PRECISION * scale / (len(target) * self.n_averaged(target))
+
+    def n_averaged(self, target: Array) -> int:
+        """Return the number of outputs that the loss is the mean over."""
+        return target.shape[1]
 
     def has_labels(self, target: Array) -> bool:
         """Tell 0/1 labels, which have no entropy, from probabilities and other numbers."""
@@ -250,6 +258,10 @@ class SoftmaxLoss(Loss):
 
     name = "softmax"
     out_activation = "softmax"
+
+    def n_averaged(self, target: Array) -> int:
+        """Return 1: it is a sum over the classes."""
+        return 1
 
     def entropy(self, target: Array) -> Array:
         """Return the entropy over the classes."""

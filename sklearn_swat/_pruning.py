@@ -240,9 +240,9 @@ def pruning_rounds(
 def prior_strength(point: PathPoint, rows: Rows, loss: Loss, reference: float) -> float:
     """Return the penalty to refine under on `rows`, after a network of known validation loss.
 
-    A network is refined under a standard normal prior on its weights, beside standardised
-    inputs and targets. How much the rows say against it is told by the validation loss:
-    the training loss of a network of many weights would call its overfitting precision.
+    A network is refined under a normal prior on its weights. How much the rows say against
+    it is told by the validation loss: the training loss of a network of many weights would
+    call its overfitting precision.
     """
     unexplained = min(point.validation_loss, 1.0) * reference
     return loss.prior_strength(unexplained if np.isfinite(unexplained) else reference, rows.target)
@@ -295,10 +295,11 @@ def _surgeon(objective: Objective, x: Array, count: int) -> Array:
         return _zeroed(x, np.argsort(saliency)[:count])
     candidates = objective.prunable.copy()
     removed = np.zeros(len(x), dtype=bool)
+    n_nominated = max(1, _NOMINATED // count)
     for _ in range(count):
         variances = np.maximum(inverse.diagonal(), 1e-300)
         saliency = np.where(candidates, x * x / variances, np.inf)
-        nominated = np.argsort(saliency, kind="stable")[: min(_NOMINATED, candidates.sum())]
+        nominated = np.argsort(saliency, kind="stable")[: min(n_nominated, candidates.sum())]
         trials = []
         for i in nominated:
             trial = x - inverse[:, i] * (x[i] / variances[i])
@@ -343,7 +344,7 @@ def pareto_front(points: Iterable[PathPoint]) -> tuple[PathPoint, ...]:
     return tuple(front)
 
 
-def choose(front: Sequence[PathPoint], alpha: float) -> PathPoint:
+def choose(front: Sequence[PathPoint], alpha: float, max_nnz: int | None = None) -> PathPoint:
     """Return the point with the lowest ``validation_loss + alpha * nnz``.
 
     Parameters
@@ -351,6 +352,8 @@ def choose(front: Sequence[PathPoint], alpha: float) -> PathPoint:
     front : sequence of PathPoint
     alpha : float
         Price of one non-zero.
+    max_nnz : int, optional
+        Non-zeros that it may have.
 
     Returns
     -------
@@ -364,4 +367,11 @@ def choose(front: Sequence[PathPoint], alpha: float) -> PathPoint:
     """
     if not front:
         raise ValueError("the front has no points: no network had a finite validation loss")
-    return min(front, key=lambda p: (p.validation_loss + alpha * p.nnz, p.nnz))
+    small = [point for point in front if max_nnz is None or point.nnz <= max_nnz]
+    if not small:
+        smallest = min(point.nnz for point in front)
+        raise ValueError(
+            f"max_nnz={max_nnz} is less than the {smallest} numbers of the smallest network, a "
+            f"constant per output: allow {smallest} or more"
+        )
+    return min(small, key=lambda p: (p.validation_loss + alpha * p.nnz, p.nnz))

@@ -7,9 +7,9 @@ networks of raw rows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,9 @@ from ._refinement import Rows, ShouldStop, refine
 if TYPE_CHECKING:
     from ._descent import Candidate, Descent, DescentSettings
 
-N_PATHS = 3  # the best candidates of the descent that a pruning path starts from
+Choice = Callable[[Sequence[PathPoint]], PathPoint]
+
+N_PATHS = 2  # the best candidates of the descent that a pruning path starts from
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -137,6 +139,7 @@ def search(
     load_autoencoder: Callable[[], Any],
     *,
     refines: bool,
+    max_nnz: int | None,
     validation_fraction: float,
     random_state: np.random.RandomState,
     n_jobs: int | None,
@@ -155,6 +158,8 @@ def search(
         Returns the autoencoder on the device; called if the descent needs it.
     refines : bool
         Whether pruning paths follow the descent.
+    max_nnz : int or None
+        Non-zeros that the chosen network may have.
     validation_fraction : float
     random_state : RandomState
     n_jobs : int or None
@@ -168,12 +173,13 @@ def search(
     SearchResult
     """
     control = control or Control()
+    choice = partial(choose, alpha=settings.alpha, max_nnz=max_nnz)
     descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
     problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     if problem.is_constant:
         constant = problem.point(problem.constant())
-        return _finish(problem, [constant], settings.alpha, None, control, refits=[constant])
+        return _finish(problem, [constant], choice, None, control, refits=[constant])
     # Here, so that predicting needs no torch.
     from ._descent import EVALUATION_STEPS, DescentTask, descend
 
@@ -187,20 +193,16 @@ def search(
 
     def stopped_at(descent: Descent) -> SearchResult:
         decoded = [problem.point(network) for network in _networks(descent.candidates)]
-        return _result(problem, [constant, *decoded], settings.alpha, descent)
+        return _result(problem, [constant, *decoded], choice, descent)
 
     def report(descent: Descent) -> bool:
         control.say(_verdict_line(descent.history[-1]))
         return stage.part_done(lambda: stopped_at(descent))
 
-    descent = descend(
-        DescentTask(problem.train, problem.validation, loss_name, problem.reference),
-        settings,
-        load_autoencoder() if needs_autoencoder else None,
-        seed,
-        report,
-        descent_ends if refines else control.deadline,
-    )
+    autoencoder = load_autoencoder() if needs_autoencoder else None
+    task = DescentTask(problem.train, problem.validation, loss_name, problem.reference)
+    ends = descent_ends if refines else control.deadline
+    descent = descend(task, settings, autoencoder, seed, report, ends)
     if descent.was_interrupted:
         control.stopped("interrupt")
     elif descent_ends.has_passed or control.deadline.has_passed:
@@ -217,7 +219,7 @@ def search(
     if refines and not (asked_to_stop or control.was_interrupted):
         all_ran, asked_to_stop = _prune(
             beginnings, problem, n_jobs, control, paths_end, points,
-            lambda: _result(problem, points, settings.alpha, descent),
+            lambda: _result(problem, points, choice, descent),
         )  # fmt: skip
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
@@ -228,7 +230,23 @@ def search(
     # it is an answer only where no pruning path is.
     if not all_ran:
         points += [problem.point(network) for network in networks]
-    return _finish(problem, points, settings.alpha, descent, control, refits=refits)
+    if not refines and settings.max_iter == 0 and settings.start == "data":
+        # Nothing descends from these starts: what a refit is to other networks is to them
+        # a start on all rows.
+        again = descend(replace(task, train=problem.rows), settings, autoencoder, seed)
+        points = [constant, *_started_again(points[1:], descent.candidates, again.candidates)]
+    return _finish(problem, points, choice, descent, control, refits=refits)
+
+
+def _started_again(
+    points: list[PathPoint], judged: list[Candidate], again: list[Candidate]
+) -> list[PathPoint]:
+    """Give every judged start the network that the same start makes of all rows."""
+    networks = {(found.depth, found.restart): found.network for found in again}
+    return [
+        replace(point, network=networks.get((found.depth, found.restart)) or point.network)
+        for point, found in zip(points, judged, strict=True)
+    ]
 
 
 def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
@@ -317,17 +335,17 @@ def _path_line(path: list[PathPoint]) -> str:
 
 
 def _result(
-    problem: _Problem, points: list[PathPoint], alpha: float, descent: Descent | None
+    problem: _Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
     front = pareto_front(points)
-    return _on_raw_rows(problem, front, front.index(choose(front, alpha)), descent)
+    return _on_raw_rows(problem, front, front.index(choice(front)), descent)
 
 
 def _finish(
     problem: _Problem,
     points: list[PathPoint],
-    alpha: float,
+    choice: Choice,
     descent: Descent | None,
     control: Control,
     *,
@@ -335,7 +353,7 @@ def _finish(
 ) -> SearchResult:
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
     judged = pareto_front(points)
-    chosen = judged.index(choose(judged, alpha))
+    chosen = judged.index(choice(judged))
     front = list(judged)
     curvature = None
     try:

@@ -77,7 +77,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         n_restarts: int = 2,
         start: Any = "data",
         space: str = "both",
-        max_iter: int = 100,
+        max_iter: int = 50,
         max_time: float | None = None,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",

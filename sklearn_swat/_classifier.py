@@ -62,7 +62,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         alone, or for a quarter of the steps on both and then on the weights, which
         get lower than a latent point can. With "weights" and ``start="random"`` the
         pretrained autoencoder plays no part: the honest comparison.
-    max_iter : int, default=100
+    max_iter : int, default=50
         Descent steps at most. 0 judges the start networks as they are.
     max_time : float, default=None
         Seconds that a fit may take, None for any number: of the descent up to a third,
@@ -165,7 +165,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         n_restarts: int = 2,
         start: Any = "data",
         space: str = "both",
-        max_iter: int = 100,
+        max_iter: int = 50,
         max_time: float | None = None,
         learning_rate: float = 0.1,
         batch_size: int | str = "auto",

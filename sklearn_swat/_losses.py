@@ -45,10 +45,13 @@ class Loss(ABC):
         The name under which `LOSSES` holds the loss.
     out_activation : str
         The output activation that belongs to it, by scikit-learn's name.
+    dispersion : float
+        Half the loss's ratio to a negative log likelihood, where it is that of a constant.
     """
 
     name: str
     out_activation: str
+    dispersion: float = 0.5
 
     def value(self, raw: Array, target: Array, weight: Array) -> float:
         """Weighted mean over the rows of the loss of a row.
@@ -126,25 +129,26 @@ class Loss(ABC):
     def prior_strength(self, value: float, target: Array) -> float:
         """Return the penalty on squared weights that a normal prior amounts to.
 
-        It is what makes the penalised loss a negative log posterior, up to a factor. The
+        Up to a factor, it makes the penalised loss a negative log posterior. The
         likelihood of a squared error has a variance, the mean squared error: a prior that
-        ignored it would bias the networks of targets without noise.
+        ignored it would bias the networks of targets without noise. Log-losses are taken
+        alike, so that classes which can be told apart get probabilities that say so.
 
         Parameters
         ----------
         value : float
-            An estimate of the loss on new rows.
+            An estimate of the normalised loss on new rows.
         target : ndarray of shape (n, k)
             Of the rows that the loss is the mean of.
 
         Returns
         -------
         float
-            `PRECISION` times ``0.5 / (n k)`` for labels, ``value / (n k)`` for numbers and
-            for probabilities; without the k where outputs are not averaged.
+            ``PRECISION * dispersion * value / (n k)``; without the k where outputs are not
+            averaged.
         """
-        scale = 0.5 if self.has_labels(target) else value
-        return PRECISION * scale / (len(target) * self.n_averaged(target))
+        n_terms = len(target) * self.n_averaged(target)
+        return PRECISION * self.dispersion * value / n_terms
 
     def n_averaged(self, target: Array) -> int:
         """Return the number of outputs that the loss is the mean over."""
@@ -200,6 +204,7 @@ class SquaredError(Loss):
 
     name = "squared_error"
     out_activation = "identity"
+    dispersion = 1.0
 
     def has_labels(self, target: Array) -> bool:
         """Return False: these are numbers."""

@@ -50,6 +50,7 @@ _ENOUGH = 1e-7  # of the objective: a promised gain below it is not worth a step
 _PSEUDO_ROWS = 512
 _LAPLACE_SHARE = 0.5  # of C in what stands for the rows before; the rest is D
 _ABSENT_WEIGHT = 0.5  # of a row: what a label that the first batch lacks is worth
+_ABSENT_ROWS = 50  # at most, that it is spread over
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,9 +309,11 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
         absent[np.arange(len(columns)), columns] = 1 - target[0, columns]
     if not len(absent):
         return rows
-    center = np.average(rows.X[counts], axis=0, weights=weight)
+    # Spread over rows that are there, so that no network finds a place of their own for them.
+    X = rows.X[counts][:: -(-len(weight) // _ABSENT_ROWS)]
+    n, each = len(X), _ABSENT_WEIGHT * weight.mean() / len(X)
     return Rows(
-        np.vstack([rows.X, np.tile(center, (len(absent), 1))]),
-        np.vstack([rows.target, absent]),
-        np.concatenate([rows.weight, np.full(len(absent), _ABSENT_WEIGHT * weight.mean())]),
+        np.vstack([rows.X, np.tile(X, (len(absent), 1))]),
+        np.vstack([rows.target, np.repeat(absent, n, axis=0)]),
+        np.concatenate([rows.weight, np.full(n * len(absent), each)]),
     )

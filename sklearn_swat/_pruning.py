@@ -222,7 +222,7 @@ def pruning_rounds(
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
-        l2 = prior_strength(point, train, loss, reference)
+        l2 = prior_strength(point, train, loss)
         objective = Objective(network, train, loss, l2)
         with one_blas_thread(), np.errstate(all="ignore"):
             x = minimise(objective, n_iter, should_stop)
@@ -237,15 +237,15 @@ def pruning_rounds(
     yield judge(constant, train, validation, loss, reference)
 
 
-def prior_strength(point: PathPoint, rows: Rows, loss: Loss, reference: float) -> float:
+def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
     """Return the penalty to refine under on `rows`, after a network of known validation loss.
 
     A network is refined under a normal prior on its weights. How much the rows say against
     it is told by the validation loss: the training loss of a network of many weights would
     call its overfitting precision.
     """
-    unexplained = min(point.validation_loss, 1.0) * reference
-    return loss.prior_strength(unexplained if np.isfinite(unexplained) else reference, rows.target)
+    is_better = point.validation_loss < 1  # than a constant, and a number
+    return loss.prior_strength(point.validation_loss if is_better else 1.0, rows.target)
 
 
 def judge(

@@ -292,10 +292,12 @@ def _levenberg_marquardt(
     for _ in range(max_iter):
         matrix = objective.curvature(x)
         diagonal = matrix.diagonal().copy()
-        floor = 1e-8 * diagonal.max(initial=1e-8)  # for parameters without any effect
+        largest = diagonal.max(initial=1e-8)
+        # Where classes are all but certain, and wrong, there is a slope without a curvature.
+        scale, floor = np.maximum(diagonal, 1e-4 * largest), 1e-8 * largest
         for _ in range(8):
             damped = matrix.copy()
-            damped[np.diag_indices_from(damped)] += damping * diagonal + floor
+            damped[np.diag_indices_from(damped)] += damping * scale + floor
             step = solve(damped, gradient)
             trial = x if step is None else x - step
             trial_value = objective.value(trial)

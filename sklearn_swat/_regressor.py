@@ -52,7 +52,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         alone, or for a quarter of the steps on both and then on the weights, which
         get lower than a latent point can. With "weights" and ``start="random"`` the
         pretrained autoencoder plays no part: the honest comparison.
-    max_iter : int, default=100
+    max_iter : int, default=50
         Descent steps at most. 0 judges the start networks as they are.
     max_time : float, default=None
         Seconds that a fit may take, None for any number: of the descent up to a third,

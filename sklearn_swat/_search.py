@@ -111,7 +111,7 @@ class _Problem:
 
     def prior(self, point: PathPoint) -> float:
         """The penalty that a network is refitted under on all rows."""
-        return prior_strength(point, self.rows, self.loss, self.reference)
+        return prior_strength(point, self.rows, self.loss)
 
     def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
         """Refit a network's numbers on all rows."""

@@ -6,23 +6,26 @@ import pytest
 import torch
 from torch import Generator
 
-from benchmarks import convolutional
-from benchmarks.convolutional import (
+from benchmarks import _training, convolutional
+from benchmarks._convolutional_autoencoder import (
     COLUMNS_PER_LAYER,
     LATENT_SIZE,
+    ConvolutionalAutoencoder,
+    lay_out,
+)
+from benchmarks.convolutional import (
     N_SETS,
     RATES,
-    ConvolutionalAutoencoder,
     convolutional_training,
     judge,
     latent_space,
-    lay_out,
     make_report,
     our_training,
     search,
     train,
     weight_space,
 )
+from sklearn_swat._autoencoder import GroupedLinear
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._soft_network import sharpen
 from sklearn_swat._threads import one_torch_thread
@@ -37,7 +40,8 @@ def steady_clock(monkeypatch):
     """Let a batch or step take a hundredth of a second, however busy the machine is."""
     ticks = itertools.count()
     clock = SimpleNamespace(process_time=lambda: next(ticks) / 100)
-    monkeypatch.setattr(convolutional, "time", clock)
+    for module in (_training, convolutional):
+        monkeypatch.setattr(module, "time", clock)
 
 
 def generator():
@@ -81,7 +85,7 @@ def test_encoders_have_seven_convolutions_and_decoders_four_layers(autoencoder):
     for encoder in autoencoder.encoders:
         sizes = [m.kernel_size for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)]
         assert sizes.count((3, 3)) == 7
-    assert sum(isinstance(m, convolutional.GroupedLinear) for m in autoencoder.decoders) == 4
+    assert sum(isinstance(m, GroupedLinear) for m in autoencoder.decoders) == 4
 
 
 def test_networks_of_every_depth_share_a_latent_space(autoencoder, networks):

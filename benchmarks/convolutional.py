@@ -25,6 +25,7 @@ from torch import Generator, Tensor, nn
 
 from benchmarks._command import make_parser, report
 from benchmarks._convolutional_autoencoder import ConvolutionalAutoencoder
+from benchmarks._report import verdict
 from benchmarks._results import describe_machine, save
 from benchmarks._training import adamw, muon, train_for
 from sklearn_swat._autoencoder import MultiScaleAutoencoder
@@ -48,6 +49,8 @@ N_SETS, N_CONTEXT, N_TRAIN, N_FRESH = 16, 128, 96, 200  # the context ends in va
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of Adam: a restart per rate, so that none favours a space
 SEARCH_HARD_FROM = 0.7  # share of the search time, as in the package's own descent
 STEPS_PER_VERDICT = 5  # on the hard networks
+
+AIM = 2.0  # times the baseline's reconstruction error over ours, at equal training time
 
 NAMES = {
     "convolutional": "convolutional",
@@ -303,6 +306,35 @@ def tabulate_reconstruction(reconstructions: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({**cells, "best constant": constant.map("{:.0f}".format)})
 
 
+def judge_reconstruction(reconstructions: dict[str, Any]) -> list[str]:
+    """Return by how much we reconstruct better than the baseline, and whether that is enough.
+
+    Parameters
+    ----------
+    reconstructions : dict
+        As for `tabulate_reconstruction`.
+
+    Returns
+    -------
+    list of str
+        A verdict on the mean MPE, which is the paper's measure, and two more ratios.
+    """
+    ours, baseline = (
+        pd.DataFrame(reconstructions[name])[["mpe", "mpe_median", "mse"]].mean()
+        for name in ("ours", "convolutional")
+    )
+    ratio = baseline / ours
+    return [
+        verdict(
+            bool(ratio["mpe"] >= AIM),
+            f"a mean MPE at least {AIM:g} times as good as the baseline's at equal training time",
+            f"{ours['mpe']:.1f} % against {baseline['mpe']:.1f} %, {ratio['mpe']:.2f} times",
+        ),
+        f"        (the median MPE is {ratio['mpe_median']:.2f} times as good, the median squared "
+        f"error {ratio['mse']:.2f} times)",
+    ]
+
+
 def tabulate_search(searches: dict[str, Any]) -> pd.DataFrame:
     """Return what was found: a row per space.
 
@@ -353,6 +385,7 @@ def make_report(results: dict[str, Any]) -> str:
             "Reconstruction of held-out networks by hard ones: MPE in %, minimum over decoders,",
             "mean (median) over networks",
             tabulate_reconstruction(results["reconstruction"]).to_string(),
+            *judge_reconstruction(results["reconstruction"]),
             "",
             f"Search: normalised test loss (1: the best constant) of the best candidate, over "
             f"{n_sets} random functions,",

@@ -18,6 +18,7 @@ from benchmarks.convolutional import (
     RATES,
     convolutional_training,
     judge,
+    judge_reconstruction,
     latent_space,
     make_report,
     our_training,
@@ -144,6 +145,18 @@ def test_candidates_of_a_latent_space_are_sorted_by_depth(autoencoder):
     space = latent_space(autoencoder, 3, generator())
     assert space.start["latent"].shape == (3 * MAX_DEPTH, LATENT_SIZE)
     assert space.to_scores(space.start).depths == (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4)
+
+
+@pytest.mark.parametrize(("mpe", "word"), [(10.0, "met"), (10.1, "MISSED")])
+def test_the_aim_is_judged_by_the_mean_of_the_paper_s_measure(mpe, word):
+    found = {
+        "ours": [{"mpe": mpe, "mpe_median": 1.0, "mse": 0.1}],
+        "convolutional": [{"mpe": 20.0, "mpe_median": 3.0, "mse": 0.4}],
+    }
+    line, more = judge_reconstruction(found)
+    assert line.split()[0] == word
+    assert "3.00 times as good" in more
+    assert "4.00 times" in more
 
 
 def test_the_study_is_one_command_and_its_report_comes_from_the_file(tmp_path, capsys):

@@ -236,7 +236,8 @@ def tabulate(runs: Sequence[dict[str, Any]], measure: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Of text. A star is outside the range of the bases by more than that range.
+        Of text. A star is outside the range of the bases by more than the widest such range
+        of the table: two or three seeds may agree in a column by chance.
     """
     numbers = pd.DataFrame(
         {run["variant"]: run["losses"][measure] for run in runs if measure in run["losses"]}
@@ -245,7 +246,7 @@ def tabulate(runs: Sequence[dict[str, Any]], measure: str) -> pd.DataFrame:
     low, high = (
         getattr(numbers[numbers.index.isin(BASES)], extreme)() for extreme in ("min", "max")
     )
-    spread = high - low
+    spread = (high - low).max()
     is_outside = (numbers < low - spread) | (numbers > high + spread)
     marked = numbers.map("{:.3f}".format) + is_outside.replace({True: "*", False: " "})
     counts = {run["variant"]: [run["n_parameters"] // 1000, run["n_batches"]] for run in runs}
@@ -285,8 +286,8 @@ def make_report(results: dict[str, Any]) -> str:
     meta, runs = results["meta"], results["runs"]
     parts = [
         f"Trained for {meta['seconds']:g} seconds of one core each; held-out losses of hard "
-        "networks (1: the best\nconstant; similarity: 1 less a correlation). A star: further "
-        "outside the range of the bases than\nthat range is wide."
+        "networks (1: the best\nconstant; similarity: 1 less a correlation). A star: outside the "
+        "range of the bases by more than\nthe widest of these ranges in the table."
     ]
     for measure in MEASURES:
         if any(measure in run["losses"] for run in runs):

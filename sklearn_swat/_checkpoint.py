@@ -94,9 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAut
         If the file is missing, damaged, foreign, of another version, or its
         tensors do not fit its own description.
     """
-    if path is None:
-        path = Path(str(resources.files("sklearn_swat") / "weights" / BUNDLED))
-    path = Path(path)
+    path = _locate(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -111,19 +109,37 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAut
     return _load(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
-def read_header(path: str | os.PathLike[str]) -> tuple[AutoencoderConfig, dict[str, Any]]:
+def read_header(
+    path: str | os.PathLike[str] | None = None,
+) -> tuple[AutoencoderConfig, dict[str, Any]]:
     """Read the sizes and the training record of a checkpoint, without its tensors.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        None reads that of the bundled checkpoint.
+
+    Returns
+    -------
+    AutoencoderConfig, dict
 
     Raises
     ------
     CheckpointError
         As `load_checkpoint`.
     """
+    path = _locate(path)
     try:
         with safe_open(path, "pt") as file:
             return _check_header(path, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
+
+
+def _locate(path: str | os.PathLike[str] | None) -> Path:
+    if path is None:
+        return Path(str(resources.files("sklearn_swat") / "weights" / BUNDLED))
+    return Path(path)
 
 
 @lru_cache(maxsize=4)

@@ -274,7 +274,7 @@ def _minimise(objective: _AnchoredObjective) -> Array:
 
 
 def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
-    """Add a row of little weight for every class, or value of a label, that no row has.
+    """Add rows of little weight for every class, or value of a label, that no row has.
 
     Without one, nothing keeps the log-odds of an absent class from minus infinity, where
     no later row could move them.
@@ -288,15 +288,15 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
     Returns
     -------
     Rows
-        The added ones are at the mean of the features and weigh half a mean row.
+        The added ones are spread over the rows that are there, and weigh half a mean row.
 
     Examples
     --------
     >>> from sklearn_swat._losses import LOSSES
     >>> rows = Rows(np.array([[1.0], [3.0]]), np.array([[1.0, 0, 0], [0, 1, 0]]), np.ones(2))
     >>> more = with_absent_labels(rows, LOSSES["softmax"])
-    >>> more.X[2], more.target[2], more.weight
-    (array([2.]), array([0., 0., 1.]), array([1. , 1. , 0.5]))
+    >>> more.X[2:].T, more.target[2], more.weight
+    (array([[1., 3.]]), array([0., 0., 1.]), array([1.  , 1.  , 0.25, 0.25]))
     """
     counts = rows.weight > 0
     target, weight = rows.target[counts], rows.weight[counts]

@@ -6,23 +6,27 @@ import pytest
 import torch
 from torch import Generator
 
-from benchmarks import convolutional
-from benchmarks.convolutional import (
+from benchmarks import _training, convolutional
+from benchmarks._convolutional_autoencoder import (
     COLUMNS_PER_LAYER,
     LATENT_SIZE,
+    ConvolutionalAutoencoder,
+    lay_out,
+)
+from benchmarks.convolutional import (
     N_SETS,
     RATES,
-    ConvolutionalAutoencoder,
     convolutional_training,
     judge,
+    judge_reconstruction,
     latent_space,
-    lay_out,
     make_report,
     our_training,
     search,
     train,
     weight_space,
 )
+from sklearn_swat._autoencoder import GroupedLinear
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._soft_network import sharpen
 from sklearn_swat._threads import one_torch_thread
@@ -37,7 +41,8 @@ def steady_clock(monkeypatch):
     """Let a batch or step take a hundredth of a second, however busy the machine is."""
     ticks = itertools.count()
     clock = SimpleNamespace(process_time=lambda: next(ticks) / 100)
-    monkeypatch.setattr(convolutional, "time", clock)
+    for module in (_training, convolutional):
+        monkeypatch.setattr(module, "time", clock)
 
 
 def generator():
@@ -81,7 +86,7 @@ def test_encoders_have_seven_convolutions_and_decoders_four_layers(autoencoder):
     for encoder in autoencoder.encoders:
         sizes = [m.kernel_size for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)]
         assert sizes.count((3, 3)) == 7
-    assert sum(isinstance(m, convolutional.GroupedLinear) for m in autoencoder.decoders) == 4
+    assert sum(isinstance(m, GroupedLinear) for m in autoencoder.decoders) == 4
 
 
 def test_networks_of_every_depth_share_a_latent_space(autoencoder, networks):
@@ -140,6 +145,18 @@ def test_candidates_of_a_latent_space_are_sorted_by_depth(autoencoder):
     space = latent_space(autoencoder, 3, generator())
     assert space.start["latent"].shape == (3 * MAX_DEPTH, LATENT_SIZE)
     assert space.to_scores(space.start).depths == (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4)
+
+
+@pytest.mark.parametrize(("mpe", "word"), [(10.0, "met"), (10.1, "MISSED")])
+def test_the_aim_is_judged_by_the_mean_of_the_paper_s_measure(mpe, word):
+    found = {
+        "ours": [{"mpe": mpe, "mpe_median": 1.0, "mse": 0.1}],
+        "convolutional": [{"mpe": 20.0, "mpe_median": 3.0, "mse": 0.4}],
+    }
+    line, more = judge_reconstruction(found)
+    assert line.split()[0] == word
+    assert "3.00 times as good" in more
+    assert "4.00 times" in more
 
 
 def test_the_study_is_one_command_and_its_report_comes_from_the_file(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Pretraining: what it draws, what it loses, and that it can be taken up again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, read_header
+from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat.pretrain import _training
 from sklearn_swat.pretrain._losses import (
     RIDGE,
@@ -85,6 +88,52 @@ def test_a_batch_has_the_losses_of_its_kind_and_is_the_same_again():
     assert all(torch.equal(one[name], other[name]) for name in one)
     reconstruction = tiny_losses(reconstruction_share=1.0)(torch.tensor([0]))
     assert set(reconstruction) == {"reconstruction", "similarity"}
+
+
+def test_what_is_left_out_is_not_computed_and_changes_nothing_else():
+    index = torch.tensor([0])
+    for share, name in ((1.0, "similarity"), (0.0, "readout")):
+        every = tiny_losses(reconstruction_share=share)(index)
+        fewer = tiny_losses(reconstruction_share=share, left_out=(name,))(index)
+        assert set(every) - set(fewer) == {name}
+        assert all(torch.equal(every[kept], fewer[kept]) for kept in fewer)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "1-norm", "2-norm"])
+def test_only_the_min_loss_leaves_decoders_alone(reduction):
+    def taught(reduction):
+        losses = tiny_losses(
+            reconstruction_share=1.0, reduction=reduction, left_out=("similarity",)
+        )
+        losses.config = replace(losses.config, batch_size=4)  # a network per depth
+        losses(torch.tensor([0]))["reconstruction"].backward()
+        gradient = losses.autoencoder.decoder.enter.weight.grad
+        return int(gradient.flatten(1).any(1).sum())
+
+    assert taught(reduction) == MAX_DEPTH
+    assert taught("min") < MAX_DEPTH
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_single_scale_teaches_the_encoder_and_decoder_of_its_depth_only(share):
+    losses = tiny_losses(reconstruction_share=share, depths=(2,))
+    sum(losses(torch.tensor([0])).values()).backward()
+    gradient = losses.autoencoder.decoder.enter.weight.grad
+    assert gradient.flatten(1).any(1).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"depths": (2, 5)}, r"ascending order, got \(2, 5\)"),
+        ({"depths": ()}, "depths must be some of"),
+        ({"reduction": "max"}, "reduction must be one of .* got 'max'"),
+        ({"left_out": ("start",)}, r"left_out can have .* got \['start'\]"),
+    ],
+)
+def test_an_unknown_choice_is_an_error_at_once(option, message):
+    with pytest.raises(ValueError, match=message):
+        SamplingConfig(**option)
 
 
 def test_every_parameter_learns_from_some_batch():

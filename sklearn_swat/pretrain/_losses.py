@@ -15,6 +15,7 @@ on all tasks. Begun with everything, it stays at linear functions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,17 @@ SLOT_WEIGHTS = (1, 1, 2, 2, 3, 1)  # chances of the numbers above
 MORE_OUTPUTS = (0.15, 0.3, 0.15)  # chances of 2 and more outputs beside 1 for a single one
 RIDGE = 0.01  # penalty of the read-out, beside hidden variances of the order of 1
 ALL_DEPTHS = tuple(range(1, MAX_DEPTH + 1))
+OPTIONAL_LOSSES = ("similarity", "readout")
+
+# How the decoders' errors of a network, (decoders, C), become one number: the least, as
+# arXiv 2410.08339 does in the end, or what it compares with that. The p-norm of errors e is
+# (sum over decoders of e ** p) ** (1 / p).
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "min": lambda errors: errors.min(0).values,
+    "mean": lambda errors: errors.mean(0),
+    "1-norm": lambda errors: errors.norm(1, 0),
+    "2-norm": lambda errors: errors.norm(2, 0),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,18 @@ class SamplingConfig:
         Batches over which the networks sharpen.
     hard_share : float, default=0.3
         Share of the batches from then on whose networks are hard.
+    depths : tuple of int, default=(1, 2, 3, 4)
+        The scales: encoders and decoders that take part, ascending.
+    reduction : {"min", "mean", "1-norm", "2-norm"}, default="min"
+        How the decoders' errors of a network become its reconstruction loss. A norm or
+        a mean asks every decoder to make every network.
+    left_out : tuple of str, default=()
+        Losses that are not computed: "similarity", "readout".
+
+    Raises
+    ------
+    ValueError
+        If a depth, the reduction or a loss to leave out is unknown.
     """
 
     batch_size: int = 40
@@ -83,6 +107,22 @@ class SamplingConfig:
     wide_after: int = 5000
     hard_after: int = 20000
     hard_share: float = 0.3
+    depths: tuple[int, ...] = ALL_DEPTHS
+    reduction: str = "min"
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.depths or list(self.depths) != sorted(set(self.depths) & set(ALL_DEPTHS)):
+            raise ValueError(
+                f"depths must be some of {ALL_DEPTHS} in ascending order, got {self.depths}"
+            )
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {list(REDUCTIONS)}, got {self.reduction!r}")
+        if not set(self.left_out) <= set(OPTIONAL_LOSSES):
+            raise ValueError(
+                f"left_out can have {list(OPTIONAL_LOSSES)}, got {list(self.left_out)}: the other "
+                "losses end with the shares of their batches at 0"
+            )
 
 
 class PretrainingLosses(nn.Module):
@@ -119,7 +159,8 @@ class PretrainingLosses(nn.Module):
         Returns
         -------
         dict of scalar Tensor
-            "reconstruction" and "similarity", or "start", "readout" and perhaps "descended".
+            "reconstruction" and "similarity", or "start", "readout" and perhaps "descended";
+            less what the configuration leaves out.
         """
         if self.training:
             seed = 2 * (int(self.n_batches) + 2**30 * self.seed)
@@ -132,13 +173,23 @@ class PretrainingLosses(nn.Module):
         if float(sampler.uniform()) < self.config.reconstruction_share:
             return self.reconstruction(sampler, sharpness)
         rows, n_slots = self._draw_rows(sampler)
-        n_depths = self.config.depths_per_batch
-        order = torch.randperm(MAX_DEPTH, generator=generator, device=generator.device)
-        depths = sorted((order[:n_depths] + 1).tolist())
+        scales = self.config.depths
+        order = torch.randperm(len(scales), generator=generator, device=generator.device)
+        depths = sorted(scales[i] for i in order[: self.config.depths_per_batch].tolist())
         n_steps = self.config.latent_steps * int(
             float(sampler.uniform()) < self.config.descent_share
         )
         return self.start_and_descent(rows, n_slots, depths, sharpness, n_steps, sampler)
+
+    def progress(self) -> tuple[float, float]:
+        """Return how far the tasks have widened and the networks sharpened, from 0 to 1."""
+        if not self.training:
+            return 1.0, 1.0
+        n_batches = int(self.n_batches)
+        return (
+            min(1.0, n_batches / self.config.wide_after),
+            min(1.0, n_batches / self.config.hard_after),
+        )
 
     def _draw_sharpness(self, sampler: Sampler) -> float:
         """Draw how hard the networks of a batch are.
@@ -148,13 +199,13 @@ class PretrainingLosses(nn.Module):
         """
         if not self.training:
             return 1.0
-        ripe = min(1.0, int(self.n_batches) / self.config.hard_after)
+        ripe = self.progress()[1]
         is_hard = ripe == 1 and float(sampler.uniform()) < self.config.hard_share
         return 1.0 if is_hard else ripe * float(sampler.uniform())
 
     def _draw_rows(self, sampler: Sampler) -> tuple[Rows, int]:
         config = self.config
-        wide = min(1.0, int(self.n_batches) / config.wide_after) if self.training else 1.0
+        wide = self.progress()[0]
         n_sizes = 5 + round(wide * (len(N_FEATURES) - 5))
         d, n_slots = sampler.choose(N_FEATURES[:n_sizes]), sampler.choose(N_SLOTS, SLOT_WEIGHTS)
         low, high = math.log(config.smallest_context), math.log(config.largest_context)
@@ -166,23 +217,27 @@ class PretrainingLosses(nn.Module):
         return draw(B, n_context, config.fresh_rows, d, k), n_slots
 
     def reconstruction(self, sampler: Sampler, sharpness: float) -> dict[str, Tensor]:
-        """Draw networks; return the best decoder's error, and how unlike the two distances are.
+        """Draw networks; return the decoders' error, and how unlike the two distances are.
 
         The pairs of the second loss are a network and its perturbed copy, what a decoder
         makes of it, encoded again, and another network.
         """
         d, k = sampler.choose(N_FEATURES), sampler.choose(N_OUTPUTS, (5, 1, 1, 1))
         n_slots = sampler.choose(N_SLOTS[:-1])
-        per_depth = max(1, self.config.batch_size // MAX_DEPTH)
-        networks = sampler.networks(per_depth, ALL_DEPTHS, d, n_slots, k)
+        scales = self.config.depths
+        per_depth = max(1, self.config.batch_size // len(scales))
+        networks = sampler.networks(per_depth, scales, d, n_slots, k)
         X = sampler.normal(self.config.fresh_rows // 2, d)
         perturbed, near = standardise_outputs(sampler.perturb(networks), X)
         networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
         decoded, output = self.decode_at_all_depths(latent, X, k, sharpness)
-        error = best_decoder_errors(output, target).mean()
+        reduce = REDUCTIONS[self.config.reduction]
+        losses = {"reconstruction": reduce(decoder_errors(output, target)).mean()}
+        if "similarity" in self.config.left_out:
+            return losses
 
-        C, shift = len(latent), int(sampler.integer(0, MAX_DEPTH - 1))
+        C, shift = len(latent), int(sampler.integer(0, len(scales) - 1))
         order = torch.arange(C, device=X.device).roll(shift * per_depth)  # decoded elsewhere
         at = torch.arange(C, device=X.device) // per_depth * C + order
         again = decoded.take(at).detach()
@@ -195,10 +250,8 @@ class PretrainingLosses(nn.Module):
         )
         one, two, f, g = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         in_latent = latent_distances(one, two, d, k)
-        return {
-            "reconstruction": error,
-            "similarity": dissimilarity(in_latent, functional_distances(f, g)),
-        }
+        losses["similarity"] = dissimilarity(in_latent, functional_distances(f, g))
+        return losses
 
     def decode_at_all_depths(
         self, latent: Tensor, X: Tensor, k: int, sharpness: float
@@ -207,15 +260,16 @@ class PretrainingLosses(nn.Module):
 
         Returns
         -------
-        networks : SoftNetwork of MAX_DEPTH * C candidates
-        output : Tensor of shape (MAX_DEPTH, C, N, k)
+        networks : SoftNetwork of D * C candidates
+            D is the number of decoders.
+        output : Tensor of shape (D, C, N, k)
         """
-        scores = self.autoencoder.decode(
-            latent.expand(MAX_DEPTH, *latent.shape), X.shape[-1], k, ALL_DEPTHS
-        )
+        depths = self.config.depths
+        D = len(depths)
+        scores = self.autoencoder.decode(latent.expand(D, *latent.shape), X.shape[-1], k, depths)
         networks = sharpen(scores, sharpness)
-        X = X if X.dim() == 2 else X.repeat(MAX_DEPTH, 1, 1)
-        return networks, networks(X).view(MAX_DEPTH, len(latent), -1, k)
+        X = X if X.dim() == 2 else X.repeat(D, 1, 1)
+        return networks, networks(X).view(D, len(latent), -1, k)
 
     def reconstruction_errors(
         self, networks: SoftNetwork, X: Tensor, sharpness: float = 1.0
@@ -231,14 +285,14 @@ class PretrainingLosses(nn.Module):
 
         Returns
         -------
-        error : Tensor of shape (C,)
-            Mean squared error of standardised outputs: the minimum over the decoders.
-        target, output : Tensor of shape (C, N, k), (MAX_DEPTH, C, N, k)
+        errors : Tensor of shape (D, C)
+            Mean squared error of standardised outputs per decoder, saturated.
+        target, output : Tensor of shape (C, N, k), (D, C, N, k)
         """
         networks, target = standardise_outputs(networks, X)
         latent = self.autoencoder.encode(networks)
         output = self.decode_at_all_depths(latent, X, target.shape[2], sharpness)[1]
-        return best_decoder_errors(output, target), target, output
+        return decoder_errors(output, target), target, output
 
     def start_and_descent(
         self,
@@ -281,11 +335,10 @@ class PretrainingLosses(nn.Module):
 
         network = decode(latent)
         hidden = network.last_hidden(X)
-        error = (ridge_read_out(hidden, y[:, context]) - y)[:, fresh].square().mean((1, 2))
-        losses = {
-            "start": saturate(loss(network.read_out(hidden[:, fresh]), fresh)).mean(),
-            "readout": saturate(error).mean(),
-        }
+        losses = {"start": saturate(loss(network.read_out(hidden[:, fresh]), fresh)).mean()}
+        if "readout" not in self.config.left_out:
+            error = (ridge_read_out(hidden, y[:, context]) - y)[:, fresh].square().mean((1, 2))
+            losses["readout"] = saturate(error).mean()
         for _ in range(n_steps):
             with torch.enable_grad():
                 at = latent.detach().requires_grad_()
@@ -299,9 +352,9 @@ class PretrainingLosses(nn.Module):
         return losses
 
 
-def best_decoder_errors(output: Tensor, target: Tensor) -> Tensor:
-    """Return the min-loss (C,) of outputs (MAX_DEPTH, C, N, k), saturated."""
-    return saturate((output - target).square().mean((2, 3))).min(0).values
+def decoder_errors(output: Tensor, target: Tensor) -> Tensor:
+    """Return the saturated errors (D, C) of what D decoders put out, (D, C, N, k)."""
+    return saturate((output - target).square().mean((2, 3)))
 
 
 def standardise_outputs(networks: SoftNetwork, X: Tensor) -> tuple[SoftNetwork, Tensor]:

@@ -48,6 +48,7 @@ Array = NDArray[np.float64]
 _MAX_ITER = 20  # Gauss-Newton steps per batch; three to six are usual
 _ENOUGH = 1e-7  # of the objective: a promised gain below it is not worth a step
 _PSEUDO_ROWS = 512
+_MATRIX_NUMBERS = 80  # up to so many C is a matrix, above its diagonal: estimators stay small
 _LAPLACE_SHARE = 0.5  # of C in what stands for the rows before; the rest is D
 _ABSENT_WEIGHT = 0.5  # of a row: what a label that the first batch lacks is worth
 _ABSENT_ROWS = 50  # at most, that it is spread over
@@ -102,7 +103,7 @@ def mean_curvature(network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> Arr
 
 
 def _curvature(objective: Objective, x: Array) -> Array:
-    if len(x) <= FULL_CURVATURE_WEIGHTS:
+    if len(x) <= _MATRIX_NUMBERS:
         return objective.curvature(x)
     return objective.curvature_diagonal(x)
 
@@ -213,7 +214,7 @@ class _AnchoredObjective(Objective):
         self.pseudo_loss = self.pseudo.data_loss(self.start)
         penalised = self.live < len(self.full) - network.n_outputs
         ridge = np.where(penalised, 2 * l2, 0.0)  # which the pseudo-rows know nothing of
-        if len(self.start) <= FULL_CURVATURE_WEIGHTS:
+        if len(self.start) <= _MATRIX_NUMBERS:
             ridge = np.diag(ridge)
         self.prior = ridge if prior is None else prior
         self.quadratic = (1 - self.pseudo_share) * self.prior + self.pseudo_share * ridge
@@ -240,7 +241,8 @@ class _AnchoredObjective(Objective):
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix (p, p)."""
-        matrix = self.share * super().curvature(x) + self.quadratic
+        quadratic = self.quadratic if self.quadratic.ndim == 2 else np.diag(self.quadratic)
+        matrix = self.share * super().curvature(x) + quadratic
         return matrix + self.pseudo_share * self.pseudo.curvature(x)
 
     def data_curvature(self, x: Array) -> Array:

@@ -126,9 +126,9 @@ def test_rows_without_weight_teach_nothing():
 def test_absent_labels_get_a_row_of_little_weight(name, target, added):
     rows = Rows(np.array([[1.0], [2.0]]), np.array(target, dtype=float), np.array([1.0, 3.0]))
     more = with_absent_labels(rows, LOSSES[name])
-    np.testing.assert_array_equal(more.target[2:], added)
-    np.testing.assert_array_equal(more.weight[2:], np.ones(len(added)))
-    np.testing.assert_array_equal(more.X[2:], np.full((len(added), 1), 1.75))
+    np.testing.assert_array_equal(more.target[2:], np.repeat(added, 2, axis=0))
+    np.testing.assert_array_equal(more.weight[2:], np.full(2 * len(added), 0.5))
+    np.testing.assert_array_equal(more.X[2:], np.tile(rows.X, (len(added), 1)))
 
 
 def test_networks_of_many_numbers_keep_a_diagonal_and_gain():

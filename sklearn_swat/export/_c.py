@@ -97,7 +97,7 @@ def to_c(estimator: Any, name: str = "predict", dtype: str = "double") -> str:
     <BLANKLINE>
     void risk(const double *x, double *out)
     {
-        out[0] = 2.98...*x[0] + 0.99...;
+        out[0] = ...*x[0] + ...;
     }
     <BLANKLINE>
     """

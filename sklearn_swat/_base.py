@@ -126,6 +126,12 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         task = self._begin_task(X, y, sample_weight)
         fitted = copy.copy(self)
         rows, loss_name = fitted._encode(X, y, sample_weight, classes)
+        return self._fit_rows(fitted, rows, loss_name, deadline, task)
+
+    def _fit_rows(
+        self, fitted: Self, rows: Rows, loss_name: str, deadline: Deadline, task: Task
+    ) -> Self:
+        """Search, and take over the state of `fitted`, which has seen the data, with the result."""
         control = Control(
             deadline, task, lambda result: vars(fitted) | _attributes(result), bool(self.verbose)
         )

@@ -13,7 +13,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from . import SWATClassifier, SWATRegressor
+from ._control import Deadline, Task
 from ._network import MAX_DEPTH
+from ._refinement import Rows
 from ._teacher import Teacher, read_teacher
 
 __all__ = ["Compression", "compress"]
@@ -299,7 +301,9 @@ def _fit(teacher: Teacher, X: Any, target: Array, parameters: dict[str, Any]) ->
     loss_name = teacher.network.out_activation
     estimator.classes_ = teacher.classes
     estimator._is_multilabel = loss_name == "logistic" and target.shape[1] > 1
-    return estimator._fit_rows(rows, target, np.ones(len(rows)), loss_name)
+    weighed = Rows(rows, target, np.ones(len(rows)))
+    deadline = Deadline.after(estimator.max_time)
+    return estimator._fit_rows(estimator, weighed, loss_name, deadline, Task())
 
 
 def _measure(

@@ -11,7 +11,7 @@ PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "__init__", "_activations", "_base", "_classifier", "_control", "_front", "_losses",
     "_network", "_network_text", "_online", "_parameters", "_preprocessing", "_pruning",
-    "_refinement", "_regressor", "_search", "_threads",
+    "_refinement", "_regressor", "_search", "_teacher", "_threads", "compression",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
     "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",
 )  # fmt: skip

@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 # Strict: a warning is an error. It needs no network; the site is docs/_build/html/index.html. From
 # scratch, because Sphinx would keep the pictures of examples that run differently by now.

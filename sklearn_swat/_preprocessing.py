@@ -22,13 +22,17 @@ _ROUNDING = 1e-12
 
 
 def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Drop rows of weight zero, merge equal rows, and sort.
+    """Drop rows of no or negligible weight, merge equal rows, and sort.
+
+    Negligible is a weight below the rounding error of the sum of all: such a row could
+    not move a mean, but lie as many standard deviations from it as it likes.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     target : ndarray of shape (n, k)
     weight : ndarray of shape (n,)
+        Of any finite scale.
 
     Returns
     -------
@@ -43,7 +47,9 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
     >>> [part.tolist() for part in canonical_rows(X, target, weight)]
     [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0]]
     """
-    counts = weight > 0
+    # A power of two rounds nothing, and sums of what it leaves do not overflow.
+    weight = np.ldexp(weight, -np.frexp(weight.max(initial=0.0))[1])
+    counts = weight > np.finfo(np.float64).eps * weight.sum()
     # + 0.0 turns -0.0 into 0.0, so that equal rows are equal in bits too.
     both = np.hstack([target[counts], X[counts]]) + 0.0
     order = np.lexsort(both.T[::-1])
@@ -57,6 +63,12 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
         np.ascontiguousarray(both[is_new, :k]),
         weight / weight.max(initial=0.0),
     )
+
+
+def total_weight(weight: Array) -> float:
+    """Add up weights; the largest number if their sum is beyond it."""
+    with np.errstate(over="ignore"):
+        return float(min(weight.sum(), np.finfo(np.float64).max))
 
 
 def moments(values: Array, weight: Array) -> tuple[Array, Array]:

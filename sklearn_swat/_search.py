@@ -20,7 +20,7 @@ from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._preprocessing import Scaling, canonical_rows, split_rows
+from ._preprocessing import Scaling, canonical_rows, split_rows, total_weight
 from ._pruning import (
     PathPoint,
     choose,
@@ -96,7 +96,7 @@ class _Problem:
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling, float(data.weight.sum()))
+        return cls(rows, train, validation, loss, scaling, total_weight(data.weight))
 
     @cached_property
     def reference(self) -> float:
@@ -254,7 +254,7 @@ def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
 
 
 def _verdict_line(record: dict[str, Any]) -> str:
-    best = int(np.nanargmin(record["validation_loss"]))
+    best = int(np.nan_to_num(record["validation_loss"], nan=np.inf).argmin())
     return (
         f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
         f"best: validation loss {record['validation_loss'][best]:.4f}, "

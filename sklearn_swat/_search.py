@@ -127,6 +127,10 @@ class _Problem:
         """Judge a network of standardised rows."""
         return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
 
+    def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
+        """Return the Pareto front of the networks that raw rows can be given to."""
+        return pareto_front(p for p in points if self.scaling.can_fold(p.network))
+
     def constant(self) -> SparseMLP:
         """Return the best constant of the training rows."""
         return constant_network(self.linear(), self.train, self.loss)
@@ -338,7 +342,7 @@ def _result(
     problem: _Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
-    front = pareto_front(points)
+    front = problem.front(points)
     return _on_raw_rows(problem, front, front.index(choice(front)), descent)
 
 
@@ -352,7 +356,7 @@ def _finish(
     refits: list[PathPoint],
 ) -> SearchResult:
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
-    judged = pareto_front(points)
+    judged = problem.front(points)
     chosen = judged.index(choice(judged))
     front = list(judged)
     curvature = None
@@ -408,7 +412,8 @@ def _refit(point: PathPoint, problem: _Problem, should_stop: ShouldStop) -> Path
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.
-    return replace(point, network=network if network.nnz == point.network.nnz else point.network)
+    is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
+    return replace(point, network=network if is_the_same else point.network)
 
 
 def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:

@@ -125,7 +125,8 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         deadline = Deadline.after(self.max_time)
         task = self._begin_task(X, y, sample_weight)
         fitted = copy.copy(self)
-        rows, loss_name = fitted._encode(X, y, sample_weight, classes)
+        with np.errstate(all="ignore"):  # as in _validated
+            rows, loss_name = fitted._encode(X, y, sample_weight, classes)
         return self._fit_rows(fitted, rows, loss_name, deadline, task)
 
     def _fit_rows(
@@ -181,7 +182,8 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Refine the chosen network's numbers on further rows."""
-        rows, loss_name = self._encode(X, y, sample_weight, reset=False)
+        with np.errstate(all="ignore"):  # as in _validated
+            rows, loss_name = self._encode(X, y, sample_weight, reset=False)
         before = self.network_
         network, memory = _online.update(before, self._memory, rows, LOSSES[loss_name])
         path = tuple(
@@ -433,7 +435,9 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
     def _validated(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        rows: Array = validate_data(self, X, reset=False, dtype=np.float64)
+        # scikit-learn looks for infinities in a sum, which finite numbers may overflow.
+        with np.errstate(all="ignore"):
+            rows: Array = validate_data(self, X, reset=False, dtype=np.float64)
         return rows
 
     def _raw_outputs(self, X: ArrayLike) -> Array:
@@ -452,7 +456,7 @@ def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[st
         "network_": result.chosen.network,
         "loss_": result.chosen.train_loss,
         "history_": result.history,
-        "loss_curve_": [float(np.nanmin(record["train_loss"])) for record in result.history],
+        "loss_curve_": [float(np.fmin.reduce(record["train_loss"])) for record in result.history],
         "n_iter_": result.n_iter,
         "stop_reason_": stop_reason,
         "_memory": result.memory,

@@ -325,7 +325,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if self.class_weight is not None:
             weight = weight * compute_sample_weight(self.class_weight, y)
-            if not weight.any() or weight.min() < 0:
+            if not weight.any() or weight.min() < 0 or weight.max() == np.inf:
                 raise ValueError(
                     f"class_weight={self.class_weight!r} gives rows weights from {weight.min():g} "
                     f"to {weight.max():g}; pass positive numbers, or 'balanced'"

@@ -468,7 +468,7 @@ class _Run:
             validation_loss = by_row @ weight
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
-            self.best_price = min(self.best_price, *prices[np.isfinite(prices)])
+            self.best_price = prices[np.isfinite(prices)].min(initial=self.best_price)
             better = [
                 i
                 for i, candidate in enumerate(self.alive)

@@ -145,7 +145,8 @@ class SparseMLP:
         """Compute the outputs before the output activation.
 
         Every row is computed by the same operations in the same order, so the
-        result does not depend, to the last bit, on which rows come with it.
+        result does not depend, to the last bit, on which rows come with it. Sums
+        beyond the largest number are that number: finite rows have finite outputs.
 
         Parameters
         ----------
@@ -201,8 +202,7 @@ class SparseMLP:
         for operator, bias, groups in zip(operators, columns, [*slices, []], strict=True):
             # A sparse product adds in index order for every row alike; a BLAS product
             # may round differently from one number of rows to the next.
-            hidden = operator @ hidden
-            hidden += bias
+            hidden = _affine(operator, hidden, bias)
             for name, group in groups:
                 hidden[group] = ACTIVATIONS[name].value(hidden[group])
         return hidden
@@ -331,13 +331,30 @@ class SparseMLP:
         return f"<SparseMLP {sizes}, {self.nnz} non-zeros, {self.out_activation} output>"
 
 
+def _affine(operator: Any, hidden: Array, bias: Array) -> Array:
+    """Compute ``operator @ hidden + bias``, saturated at the largest number: (n_out, rows)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = operator @ hidden
+        sums += bias
+        overflows = ~np.isfinite(sums).all(axis=0)
+        if overflows.any():
+            # Once more in units of the largest factors, where no part of a sum overflows.
+            largest = np.abs(operator.data).max(initial=1.0)
+            magnitude = np.abs(hidden[:, overflows]).max(axis=0, initial=1.0)
+            again = (operator / largest) @ (hidden[:, overflows] / magnitude)
+            again = (again + bias / largest / magnitude) * largest * magnitude
+            sums[:, overflows] = np.nan_to_num(again)
+    return np.asarray(sums)
+
+
 def output_activation(raw: Array, name: str) -> Array:
     """Apply an output activation to raw outputs (k, n): one line per output."""
     if name == "logistic":
         tiny, below_one = np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg
         return np.asarray(np.clip(expit(raw), tiny, below_one))
     if name == "softmax":
-        exponentials = np.exp(raw - raw.max(axis=0))
+        with np.errstate(over="ignore"):  # exp(-inf) is the right probability
+            exponentials = np.exp(raw - raw.max(axis=0))
         total = exponentials[0].copy()
         for line in exponentials[1:]:  # not sum(axis=0), whose order depends on n == 1
             total += line

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from ._losses import Loss
 from ._network import SparseMLP
-from ._preprocessing import Scaling
+from ._preprocessing import Scaling, total_weight
 from ._refinement import FULL_CURVATURE_WEIGHTS, Objective, Rows, minimise, solve
 from ._threads import one_blas_thread
 
@@ -139,7 +139,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     standard = scaling.unfold(network)
     with one_blas_thread(), np.errstate(all="ignore"):
         batch = Rows(scaling.scale_inputs(rows.X), scaling.scale_targets(rows.target), rows.weight)
-        share = float(rows.weight.sum()) / memory.weight
+        share = total_weight(rows.weight) / memory.weight
         pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None
         if prior is None:
@@ -160,7 +160,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     updated = scaling.fold(objective.to_network(x)) if x is not objective.start else network
     if not _have_the_same_structure(updated, network):  # a number became exactly 0
         updated = network
-    weight = memory.weight * (1 + share)
+    weight = total_weight(np.array([memory.weight, memory.weight * share]))
     return updated, replace(memory, weight=weight, network=updated, curvature=curvature)
 
 

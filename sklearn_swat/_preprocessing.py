@@ -22,13 +22,17 @@ _ROUNDING = 1e-12
 
 
 def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Drop rows of weight zero, merge equal rows, and sort.
+    """Drop rows of no or negligible weight, merge equal rows, and sort.
+
+    Negligible is a weight below the rounding error of the sum of all: such a row could
+    not move a mean, but lie as many standard deviations from it as it likes.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     target : ndarray of shape (n, k)
     weight : ndarray of shape (n,)
+        Of any finite scale.
 
     Returns
     -------
@@ -43,7 +47,9 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
     >>> [part.tolist() for part in canonical_rows(X, target, weight)]
     [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0]]
     """
-    counts = weight > 0
+    # A power of two rounds nothing, and sums of what it leaves do not overflow.
+    weight = np.ldexp(weight, -np.frexp(weight.max(initial=0.0))[1])
+    counts = weight > np.finfo(np.float64).eps * weight.sum()
     # + 0.0 turns -0.0 into 0.0, so that equal rows are equal in bits too.
     both = np.hstack([target[counts], X[counts]]) + 0.0
     order = np.lexsort(both.T[::-1])
@@ -57,6 +63,12 @@ def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array
         np.ascontiguousarray(both[is_new, :k]),
         weight / weight.max(initial=0.0),
     )
+
+
+def total_weight(weight: Array) -> float:
+    """Add up weights; the largest number if their sum is beyond it."""
+    with np.errstate(over="ignore"):
+        return float(min(weight.sum(), np.finfo(np.float64).max))
 
 
 def moments(values: Array, weight: Array) -> tuple[Array, Array]:
@@ -103,7 +115,10 @@ class Scaling:
     n_features : int
     x_mean, x_deviation : ndarray of shape (d_varying,)
     y_mean, y_deviation : ndarray of shape (k,)
-        Of the targets for a regression, 0 and 1 for classes.
+        Of the targets for a regression, 0 and 1 for classes. The deviation of a constant
+        is its magnitude, so that rounding stays small.
+    varies : bool, default=True
+        Whether any column does.
     """
 
     features: NDArray[np.intp]
@@ -112,23 +127,29 @@ class Scaling:
     x_deviation: Array
     y_mean: Array
     y_deviation: Array
+    varies: bool = True
 
     @classmethod
     def of(cls, X: Array, target: Array, weight: Array, *, is_regression: bool) -> Scaling:
         """Measure the scaling of canonical rows."""
         mean, deviation = moments(X, weight)
         features = np.flatnonzero(deviation > 0)
-        if not features.size:  # a network has to have an input, if one without a weight
+        varies = bool(features.size)
+        if not varies:  # a network has to have an input, if one without a weight
             features, deviation = np.array([0]), np.ones_like(deviation)
         if is_regression:
             y_mean, y_deviation = moments(target, weight)
-            y_deviation = np.where(y_deviation > 0, y_deviation, 1.0)
+            magnitude = np.where(y_mean != 0, np.abs(y_mean), 1.0)
+            y_deviation = np.where(y_deviation > 0, y_deviation, magnitude)
         else:
             y_mean, y_deviation = np.zeros(target.shape[1]), np.ones(target.shape[1])
-        return cls(features, X.shape[1], mean[features], deviation[features], y_mean, y_deviation)
+        of_inputs = mean[features], deviation[features]
+        return cls(features, X.shape[1], *of_inputs, y_mean, y_deviation, varies)
 
     def scale_inputs(self, X: Array) -> Array:
         """Standardise the varying columns of `X`."""
+        if not self.varies:  # but for rounding
+            return np.zeros((len(X), 1))
         chosen = X[:, self.features] / self.x_deviation
         return np.ascontiguousarray(chosen - self.x_mean / self.x_deviation)
 
@@ -149,14 +170,34 @@ class Scaling:
         SparseMLP
             On `n_features` raw inputs, with the same predictions up to rounding.
         """
-        weights, biases = list(network.weights), list(network.biases)
+        weights, biases = self._folded(network)
         first = np.zeros((self.n_features, weights[0].shape[1]))
-        first[self.features] = weights[0] / self.x_deviation[:, None]
-        biases[0] = biases[0] - (self.x_mean / self.x_deviation) @ weights[0]
+        first[self.features] = weights[0]
         weights[0] = first
+        return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
+
+    def can_fold(self, network: SparseMLP) -> bool:
+        """Tell whether the numbers of the folded network lie within double precision.
+
+        A linear network of features around 1e-200 and targets around 1e200 has weights
+        beyond it, and one with those scales swapped has weights below it.
+        """
+        with np.errstate(all="ignore"):
+            weights, biases = self._folded(network)
+        tiny = np.finfo(np.float64).tiny
+        return all(np.isfinite(bias).all() for bias in biases) and all(
+            (np.isfinite(folded) & ((np.abs(folded) >= tiny) | (given == 0))).all()
+            for folded, given in zip(weights, network.weights, strict=True)
+        )
+
+    def _folded(self, network: SparseMLP) -> tuple[list[Array], list[Array]]:
+        """Return weights, the first by varying features, and biases of the folded network."""
+        weights, biases = list(network.weights), list(network.biases)
+        biases[0] = biases[0] - (self.x_mean / self.x_deviation) @ weights[0]
+        weights[0] = weights[0] / self.x_deviation[:, None]
         weights[-1] = weights[-1] * self.y_deviation
         biases[-1] = biases[-1] * self.y_deviation + self.y_mean
-        return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
+        return weights, biases
 
     def unfold(self, network: SparseMLP) -> SparseMLP:
         """Make a network of raw rows one of standardised rows: the inverse of `fold`.

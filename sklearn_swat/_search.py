@@ -20,7 +20,7 @@ from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._preprocessing import Scaling, canonical_rows, split_rows
+from ._preprocessing import Scaling, canonical_rows, split_rows, total_weight
 from ._pruning import (
     PathPoint,
     choose,
@@ -96,7 +96,7 @@ class _Problem:
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling, float(data.weight.sum()))
+        return cls(rows, train, validation, loss, scaling, total_weight(data.weight))
 
     @cached_property
     def reference(self) -> float:
@@ -126,6 +126,10 @@ class _Problem:
     def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""
         return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
+
+    def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
+        """Return the Pareto front of the networks that raw rows can be given to."""
+        return pareto_front(p for p in points if self.scaling.can_fold(p.network))
 
     def constant(self) -> SparseMLP:
         """Return the best constant of the training rows."""
@@ -254,7 +258,7 @@ def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
 
 
 def _verdict_line(record: dict[str, Any]) -> str:
-    best = int(np.nanargmin(record["validation_loss"]))
+    best = int(np.nan_to_num(record["validation_loss"], nan=np.inf).argmin())
     return (
         f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
         f"best: validation loss {record['validation_loss'][best]:.4f}, "
@@ -338,7 +342,7 @@ def _result(
     problem: _Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
-    front = pareto_front(points)
+    front = problem.front(points)
     return _on_raw_rows(problem, front, front.index(choice(front)), descent)
 
 
@@ -352,7 +356,7 @@ def _finish(
     refits: list[PathPoint],
 ) -> SearchResult:
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
-    judged = pareto_front(points)
+    judged = problem.front(points)
     chosen = judged.index(choice(judged))
     front = list(judged)
     curvature = None
@@ -408,7 +412,8 @@ def _refit(point: PathPoint, problem: _Problem, should_stop: ShouldStop) -> Path
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.
-    return replace(point, network=network if network.nnz == point.network.nnz else point.network)
+    is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
+    return replace(point, network=network if is_the_same else point.network)
 
 
 def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:

@@ -141,7 +141,7 @@ def make_report(results: dict[str, Any]) -> str:
             ("MLP", "R2"): f"{run['score_before']:.3f}",
             **{
                 (title, name): cell
-                for title, key in TITLES.items()
+                for key, title in TITLES.items()
                 for name, cell in zip(names, cells(run, key), strict=True)
             },
             ("target", ""): "met" if meets_target(run) else "missed",

@@ -24,15 +24,13 @@ from ._activations import ACTIVATION_NAMES
 from ._network import MAX_DEPTH, SparseMLP
 from ._pruning import PathPoint
 from ._refinement import Rows
-from ._search import PRIOR, search, to_device
+from ._search import search, to_device
 
 Array = NDArray[np.float64]
 
 
 class _BaseSWAT(BaseEstimator):
     """What both estimators share."""
-
-    _prior = PRIOR  # of the search; weaker where the targets have no noise
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -116,7 +114,6 @@ class _BaseSWAT(BaseEstimator):
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
             report=self._report if self.verbose else None,
-            prior=self._prior,
         )
         self.path_ = result.path
         self.network_ = result.chosen.network

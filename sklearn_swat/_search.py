@@ -68,7 +68,6 @@ class _Problem:
     validation: Rows
     loss: Loss
     scaling: Scaling
-    prior: float
 
     @classmethod
     def of(
@@ -77,7 +76,6 @@ class _Problem:
         loss: Loss,
         validation_fraction: float,
         random_state: np.random.RandomState,
-        prior: float,
     ) -> _Problem:
         X, target, weight = canonical_rows(data.X, data.target, data.weight)
         is_regression = loss.name == "squared_error"
@@ -89,7 +87,7 @@ class _Problem:
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling, prior)
+        return cls(rows, train, validation, loss, scaling)
 
     @cached_property
     def reference(self) -> float:
@@ -104,7 +102,13 @@ class _Problem:
 
     def refine(self, network: SparseMLP) -> SparseMLP:
         """Refit a network's numbers on all rows."""
-        return refine(network, self.rows, self.loss, l2=self.prior / len(self.rows.X))
+        return refine(network, self.rows, self.loss, l2=self.l2(self.rows))
+
+    def l2(self, rows: Rows) -> float:
+        """Return the penalty on squared weights."""
+        # What diverges from given probabilities is small where they vary little.
+        scale = self.reference if self.loss.entropy(rows.target).any() else 1.0
+        return PRIOR * scale / len(rows.X)
 
     @property
     def is_constant(self) -> bool:
@@ -131,7 +135,6 @@ def search(
     random_state: np.random.RandomState,
     n_jobs: int | None,
     report: Callable[[dict[str, Any]], None] | None = None,
-    prior: float = PRIOR,
 ) -> SearchResult:
     """Find the front of networks that are worth their size.
 
@@ -152,14 +155,12 @@ def search(
         Pruning paths at a time.
     report : callable, optional
         Called with every record of the descent.
-    prior : float, default=0.5
-        Penalty of the paths on squared weights, times the number of rows.
 
     Returns
     -------
     SearchResult
     """
-    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state, prior)
+    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     if problem.is_constant:
         constant = problem.point(problem.constant())
@@ -204,7 +205,7 @@ def _prune(
 ) -> tuple[list[PathPoint], bool]:
     """Run the pruning paths; return their points, and whether Ctrl-C cut them short."""
     points: list[PathPoint] = []
-    l2 = problem.prior / len(problem.train.X)
+    l2 = problem.l2(problem.train)
     paths = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(prune_path)(network, problem.train, problem.validation, problem.loss, l2=l2)
         for network in networks

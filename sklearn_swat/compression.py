@@ -22,7 +22,6 @@ Array = NDArray[np.float64]
 
 _LEAST_ROWS = 10  # of which two are held out
 _FEW_ROWS = 1000  # up to which "auto" adds drawn rows
-_PRIOR = 0.05  # a tenth of that of a fit: what the MLP says of rows has no noise
 _SPREAD = 0.3  # of the difference of two rows that a drawn row lies from a third
 
 
@@ -174,7 +173,8 @@ def compress(
     n_augmented : int or "auto", default="auto"
         Rows that are drawn in addition, and used for training alone: each is a row plus
         0.3 times the difference of two others, labelled by the MLP. "auto" draws 1,000
-        where there are no more rows than that, else none.
+        where there are no more rows than that to train on, else none: on small tables
+        fidelity gains much by them.
     random_state : int, RandomState or None, default=None
         Of the held-out rows, the drawn rows and the search.
     **parameters
@@ -291,12 +291,10 @@ def _like(rows: Array, X: Any) -> Any:
 def _fit(teacher: Teacher, X: Any, target: Array, parameters: dict[str, Any]) -> Any:
     """Fit an estimator to the outputs of the teacher."""
     if teacher.classes is None:
-        estimator = SWATRegressor(**parameters)
-        estimator._prior = _PRIOR
-        return estimator.fit(X, target[:, 0] if target.shape[1] == 1 else target)
+        flat = target[:, 0] if target.shape[1] == 1 else target
+        return SWATRegressor(**parameters).fit(X, flat)
     # Not by `fit`, which takes classes: the probabilities tell more.
     estimator = SWATClassifier(**parameters)
-    estimator._prior = _PRIOR
     estimator._validate_params()
     rows = validate_data(estimator, X, dtype=np.float64)
     loss_name = teacher.network.out_activation

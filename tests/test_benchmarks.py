@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks import advantage, penalty
+from benchmarks import compress as compression
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._report import make_report, spread
@@ -243,3 +244,28 @@ def test_the_report_on_the_penalty_has_a_line_per_activation_and_part():
         "L1 and soft count",
         "neither",
     ]
+
+
+def test_the_report_on_compression_counts_the_tables_that_meet_the_target():
+    def run(name, nnz, fidelity, smallest):
+        found = {"nnz": nnz, "fidelity_held_out": 0.5, "fidelity": fidelity, "score": 0.125}
+        return {
+            "table": name, "seed": 0, "n_rows": 99, "was_cut": name == "kin8nm",
+            "nnz_before": 1000, "score_before": 0.875, "default": found, "budget": found,
+            "smallest": found if smallest else None,
+        }  # fmt: skip
+
+    runs = [
+        run("yacht", 100, 0.9901, True),
+        run("kin8nm", 100, 0.9899, False),
+        run("concrete", 101, 0.9999, True),
+    ]
+    report = compression.make_report({"runs": runs})
+    lines = {line.split()[0]: line for line in report.splitlines() if "0.875" in line}
+    assert list(lines) == ["yacht", "kin8nm*", "concrete"]
+    assert [line.split()[-1] for line in lines.values()] == ["met", "missed", "missed"]
+    assert lines["yacht"].count("10.0%") == 3
+    assert lines["kin8nm*"].count("10.0%") == 2
+    assert "1 of 3 fits" in report
+    assert "is NOT met" in report
+    assert "is met" in compression.make_report({"runs": runs[:1]})

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import expit, softmax
 from sklearn.metrics import log_loss, mean_squared_error
 
 from sklearn_swat._losses import LOSSES, Loss, normalised_loss
@@ -83,6 +84,20 @@ def test_curvature_factor_squares_to_the_second_derivative(loss, k):
         gradients = [loss.value_and_gradient(shifted, target, weight)[1] for shifted in (up, down)]
         second = (gradients[0] - gradients[1]) / 2e-5
         np.testing.assert_allclose(matrices[:, :, j], second, atol=1e-8)
+
+
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_probabilities_that_are_reproduced_have_no_loss(seed, k):
+    rng = np.random.default_rng(seed)
+    raw, other, weight = 2 * rng.normal(size=(9, k)), rng.normal(size=(9, k)), rng.random(9) + 0.1
+    for loss, probabilities in (("logistic", expit(raw)), ("softmax", softmax(raw, axis=1))):
+        assert abs(LOSSES[loss].value(raw, probabilities, weight)) < 1e-14
+        value, gradient = LOSSES[loss].value_and_gradient(other, probabilities, weight)
+        assert value > -1e-14
+        step = 1e-6 * rng.normal(size=other.shape)
+        moved = [LOSSES[loss].value(other + s * step, probabilities, weight) for s in (1, -1)]
+        assert moved[0] - moved[1] == pytest.approx(2 * np.sum(gradient * step), abs=1e-12)
 
 
 @pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import _front, _online
 from ._activations import ACTIVATION_NAMES
 from ._control import Control, Deadline, Hooks, Task
+from ._documentation import page_of
 from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
 from ._parameters import (
@@ -114,6 +115,10 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+
+    def _get_doc_link(self) -> str:
+        """Return the address that scikit-learn's HTML picture of an estimator links to."""
+        return page_of(type(self).__name__)
 
     # ------------------------------------------------------------------------ fitting
     def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:

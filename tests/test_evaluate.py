@@ -8,10 +8,10 @@ import torch
 
 from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, save_checkpoint
+from sklearn_swat._similarity import latent_distances
 from sklearn_swat.pretrain import _evaluation, evaluate
 from sklearn_swat.pretrain._losses import REDUCTIONS, SamplingConfig
 from sklearn_swat.pretrain._sampler import Sampler
-from sklearn_swat.pretrain._similarity import latent_distances
 
 
 @pytest.fixture(scope="module")

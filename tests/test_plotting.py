@@ -18,13 +18,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn_swat import SWATRegressor
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.plotting import (
-    LONGEST_NAME,
-    NEGATIVE,
-    POSITIVE,
     DescentDisplay,
+    LatentSpaceDisplay,
     NetworkDisplay,
     ParetoDisplay,
 )
+from sklearn_swat.plotting._style import LONGEST_NAME, NEGATIVE, POSITIVE
 
 
 @dataclass
@@ -274,3 +273,42 @@ def test_displays_of_a_real_fit():
     assert list(front.nnz) == [point.nnz for point in model.path_]
     assert front.nnz[front.chosen] == model.nnz_
     assert DescentDisplay.from_estimator(model).lines_
+
+
+# ---------------------------------------------------------------- the latent space
+
+
+@pytest.fixture(scope="module")
+def friedman():
+    X, y = make_friedman1(200, random_state=0)
+    settings = {"depth": [1, 2], "max_iter": 5, "n_restarts": 1, "max_width": 6}
+    return SWATRegressor(alpha=0.0, random_state=0, **settings).fit(X, y)
+
+
+def test_the_map_holds_every_network_with_a_hidden_layer_and_rings_the_chosen_one(friedman):
+    display = LatentSpaceDisplay.from_estimator(friedman)
+    shown = [p for p in friedman.path_ if p.network.depth]
+    assert display.nnz.tolist() == [p.network.nnz for p in shown]
+    assert display.depth.tolist() == [p.network.depth for p in shown]
+    assert shown[display.chosen].network is friedman.network_
+    assert display.positions.shape == (len(shown), 2)
+    assert 0 < display.share_shown <= 1
+    np.testing.assert_array_equal(display.points_.get_offsets(), display.positions)
+    plt.close(display.figure_)
+
+
+def test_the_map_is_the_same_each_time_and_near_means_near(friedman):
+    one, two = (LatentSpaceDisplay.from_estimator(friedman) for _ in range(2))
+    np.testing.assert_array_equal(one.positions, two.positions)
+    steps = np.linalg.norm(np.diff(one.positions, axis=0), axis=1)
+    across = np.linalg.norm(one.positions[:, None] - one.positions, axis=2)
+    assert np.median(steps) < np.median(across[across > 0])  # neighbours on a path are alike
+    plt.close("all")
+
+
+def test_a_map_of_linear_networks_alone_is_an_error_with_a_way_out():
+    X, y = make_friedman1(60, random_state=0)
+    model = SWATRegressor(depth=1, max_iter=0, n_restarts=1, max_width=2, random_state=0)
+    model.fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="lower alpha"):
+        LatentSpaceDisplay.from_estimator(model)

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, read_header
 from sklearn_swat._network import MAX_DEPTH
+from sklearn_swat._similarity import dissimilarity
 from sklearn_swat.pretrain import _training
 from sklearn_swat.pretrain._losses import (
     RIDGE,
@@ -20,7 +21,6 @@ from sklearn_swat.pretrain._losses import (
 )
 from sklearn_swat.pretrain._muon import Muon, orthogonalise
 from sklearn_swat.pretrain._sampler import Sampler
-from sklearn_swat.pretrain._similarity import dissimilarity
 
 TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
 

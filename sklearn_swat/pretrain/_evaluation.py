@@ -22,6 +22,7 @@ from .._activations import ACTIVATION_NAMES
 from .._autoencoder import MultiScaleAutoencoder
 from .._checkpoint import load_checkpoint, read_header
 from .._network import MAX_DEPTH
+from .._similarity import functional_distances, latent_distances
 from .._soft_network import sharpen
 from ._losses import (
     ALL_DEPTHS,
@@ -31,7 +32,6 @@ from ._losses import (
     standardise_outputs,
 )
 from ._sampler import Sampler
-from ._similarity import functional_distances, latent_distances
 
 # The networks of arXiv 2410.08339 in size; ours have biases and sharper weights beside.
 N_FEATURES, N_SLOTS, N_OUTPUTS = 3, 7, 1

@@ -25,9 +25,9 @@ from torch import Generator, Tensor, nn
 from .._autoencoder import MultiScaleAutoencoder
 from .._network import MAX_DEPTH
 from .._objective import data_loss
+from .._similarity import dissimilarity, functional_distances, latent_distances
 from .._soft_network import SoftNetwork, sharpen
 from ._sampler import Rows, Sampler
-from ._similarity import dissimilarity, functional_distances, latent_distances
 
 N_FEATURES = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 N_SLOTS = (4, 6, 8, 12, 16, 24)

@@ -1,14 +1,8 @@
-"""Pictures of a fitted estimator: its network, its Pareto front, its descent.
-
-The three classes follow scikit-learn's Display convention: ``from_estimator`` makes
-the picture, the display keeps the numbers behind it, ``plot`` draws them again, and
-``ax_`` and ``figure_`` are what was drawn on. Matplotlib is imported when something
-is drawn, not before.
-"""
+"""The network, drawn: its live weights, their signs, and the activations of its neurons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from ._activations import ACTIVATIONS
+from .._activations import ACTIVATIONS
+from ._style import (
+    FONT_SIZE,
+    LEGEND_COLUMN,
+    LEGEND_ROW,
+    LONGEST_NAME,
+    NARROW,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    ROW_HEIGHT,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,31 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.path import Path
 
-    from ._network import SparseMLP
-
-__all__ = ["DescentDisplay", "NetworkDisplay", "ParetoDisplay"]
-
-# Colours that people with any colour vision tell apart (Okabe and Ito).
-POSITIVE, NEGATIVE, NEUTRAL = "#0072B2", "#D55E00", "#999999"
-DEPTH_COLOURS = {1: "#0072B2", 2: "#E69F00", 3: "#009E73", 4: "#CC79A7"}
-
-FONT_SIZE = 9.0  # points
-ROW_HEIGHT = 0.28  # inches between two nodes of the fullest column
-LEGEND_ROW = 0.24  # inches
-LEGEND_COLUMN = 1.15  # inches
-NARROW = 4.5  # inches: below, the title takes two lines
-LONGEST_NAME = 32  # characters
-
-
-def _new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    """Return `ax`, or the axes of a new figure of this size in inches."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Drawing needs matplotlib, which is not installed: pip install 'sklearn_swat[plot]'"
-        ) from error
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    from .._network import SparseMLP
 
 
 def _shorten(name: str) -> str:
@@ -56,9 +38,6 @@ def _shorten(name: str) -> str:
         return name
     head = LONGEST_NAME // 2  # names often begin alike, and often end alike
     return name[:head] + "…" + name[len(name) - (LONGEST_NAME - head - 1) :]
-
-
-# --------------------------------------------------------------------- the network
 
 
 def _input_spreads(network: SparseMLP, X: ArrayLike) -> list[NDArray[np.float64]]:
@@ -229,7 +208,7 @@ class NetworkDisplay:
             2.2 * (len(widths) - 1) + 1.6 + 0.08 * max(len(name) for name in names),
             max(2.4, ROW_HEIGHT * rows + 0.9),
         )
-        ax = _new_axes(ax, figsize)
+        ax = new_axes(ax, figsize)
         self.ax_, self.figure_ = ax, ax.figure
         ax.set_axis_off()
         narrow = float(ax.bbox.width) / ax.figure.dpi < NARROW
@@ -427,269 +406,3 @@ class NetworkDisplay:
             handlelength=1.5,
         )
         return -(-len(handles) // n_columns)
-
-
-# ----------------------------------------------------------------- the Pareto front
-
-
-class ParetoDisplay:
-    """The Pareto front of a fit: what every further weight buys.
-
-    It is recommended to use :meth:`from_estimator`.
-
-    Parameters
-    ----------
-    nnz : ndarray of shape (n_points,)
-        Non-zero weights and biases of every network of the front.
-    values : ndarray of shape (n_points,)
-        The loss or score of every network.
-    value_name : str
-        What `values` are: the label of the vertical axis.
-    chosen : int, default=None
-        The position of the network that the estimator predicts with.
-    reference : tuple of (str, int, float), default=None
-        Another model to compare with: its name, its number of weights and its value.
-
-    Attributes
-    ----------
-    line_ : matplotlib Line2D
-        The front.
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
-    """
-
-    line_: Line2D
-    ax_: Axes
-    figure_: Figure | SubFigure
-
-    def __init__(
-        self,
-        *,
-        nnz: ArrayLike,
-        values: ArrayLike,
-        value_name: str,
-        chosen: int | None = None,
-        reference: tuple[str, int, float] | None = None,
-    ) -> None:
-        self.nnz = np.asarray(nnz, dtype=int)
-        self.values = np.asarray(values, dtype=np.float64)
-        self.value_name = value_name
-        self.chosen = chosen
-        self.reference = reference
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: ArrayLike | None = None,
-        y: ArrayLike | None = None,
-        *,
-        ax: Axes | None = None,
-        reference: tuple[str, int, float] | None = None,
-    ) -> Self:
-        """Draw the front of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : SWATRegressor or SWATClassifier
-            A fitted estimator.
-        X, y : array-like, default=None
-            Rows to score every network of the front on. Without them the normalised
-            validation loss of the fit is drawn.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default on a new figure.
-        reference : tuple of (str, int, float), default=None
-            Another model to compare with: its name, its number of weights and its
-            value, a score where `X` and `y` are given.
-
-        Returns
-        -------
-        ParetoDisplay
-            The display, drawn.
-        """
-        check_is_fitted(estimator)
-        if (X is None) != (y is None):
-            raise ValueError("X and y must be given together: pass both, or neither.")
-        nnz = np.array([point.nnz for point in estimator.path_])
-        if X is None:
-            values = [point.validation_loss for point in estimator.path_]
-            value_name = "normalised validation loss"
-        else:
-            values = [estimator.select(max_nnz=int(n)).score(X, y) for n in nnz]
-            value_name = "accuracy" if is_classifier(estimator) else "R²"
-        display = cls(
-            nnz=nnz,
-            values=values,
-            value_name=value_name,
-            chosen=int(np.argmin(np.abs(nnz - estimator.nnz_))),
-            reference=reference,
-        )
-        return display.plot(ax)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the front.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default on a new figure.
-
-        Returns
-        -------
-        ParetoDisplay
-            The display itself.
-        """
-        ax = _new_axes(ax, (6.0, 4.0))
-        self.ax_, self.figure_ = ax, ax.figure
-        (self.line_,) = ax.plot(
-            self.nnz, self.values, "o-", color=POSITIVE, markersize=4, label="front"
-        )
-        if self.chosen is not None:
-            n, value = int(self.nnz[self.chosen]), float(self.values[self.chosen])
-            ax.plot(
-                n,
-                value,
-                "o",
-                markersize=11,
-                markerfacecolor="none",
-                markeredgecolor=NEGATIVE,
-                markeredgewidth=2,
-                label=f"chosen: {n} non-zeros, {value:.3f}",
-            )
-        if self.reference is not None:
-            name, size, value = self.reference
-            label = f"{name}: {size:,} weights, {value:.3f}"
-            ax.axhline(value, color=NEUTRAL, linestyle="--", linewidth=1)
-            ax.plot(size, value, "s", color=NEUTRAL, markersize=6, label=label)
-        # A network of nothing but a zero has no place on a logarithmic axis.
-        if self.nnz.min(initial=1) > 0:
-            ax.set_xscale("log")
-        else:
-            ax.set_xscale("symlog", linthresh=1.0)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        ax.xaxis.set_minor_formatter(self._minor_label)
-        ax.set_xlabel("non-zero weights and biases")
-        ax.set_ylabel(self.value_name)
-        ax.grid(alpha=0.3)
-        ax.legend(fontsize=FONT_SIZE)
-        return self
-
-    def _minor_label(self, size: float, _: float) -> str:
-        """Label a tick between powers of ten where there are few powers on the axis."""
-        low, high = self.ax_.get_xlim()
-        is_narrow = high < 30 * max(1.0, low)
-        leads = size / 10 ** np.floor(np.log10(size)) if size > 0 else 0.0
-        return f"{size:,.0f}" if is_narrow and round(leads) in (2, 5) else ""
-
-
-# --------------------------------------------------------------------- the descent
-
-
-class DescentDisplay:
-    """The descent of every candidate: hard validation loss against step.
-
-    A line that ends early is a candidate that was dropped.
-
-    It is recommended to use :meth:`from_estimator`.
-
-    Parameters
-    ----------
-    curves : mapping of (int, int) to tuple of (ndarray, ndarray)
-        For each candidate, by (depth, restart), the steps that were recorded and the
-        normalised validation loss of the hard network at each.
-
-    Attributes
-    ----------
-    lines_ : list of matplotlib Line2D
-        A line per candidate.
-    ax_ : matplotlib Axes
-        What was drawn on.
-    figure_ : matplotlib Figure
-        The figure of `ax_`.
-    """
-
-    lines_: list[Line2D]
-    ax_: Axes
-    figure_: Figure | SubFigure
-
-    def __init__(
-        self,
-        *,
-        curves: Mapping[tuple[int, int], tuple[NDArray[np.int_], NDArray[np.float64]]],
-    ) -> None:
-        self.curves = curves
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
-        """Draw the descent of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : SWATRegressor or SWATClassifier
-            A fitted estimator.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default on a new figure.
-
-        Returns
-        -------
-        DescentDisplay
-            The display, drawn.
-        """
-        check_is_fitted(estimator)
-        points: dict[tuple[int, int], list[tuple[int, float]]] = {}
-        for record in estimator.history_:
-            losses = zip(record["candidates"], record["validation_loss"], strict=True)
-            for (depth, restart), loss in losses:
-                key = (int(depth), int(restart))
-                points.setdefault(key, []).append((record["step"], float(loss)))
-        curves = {
-            key: (
-                np.array([step for step, _ in points[key]]),
-                np.array([loss for _, loss in points[key]]),
-            )
-            for key in sorted(points)
-        }
-        return cls(curves=curves).plot(ax)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the descent.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default on a new figure.
-
-        Returns
-        -------
-        DescentDisplay
-            The display itself.
-        """
-        ax = _new_axes(ax, (6.0, 4.0))
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_ = []
-        labelled = set()
-        for (depth, _), (steps, losses) in self.curves.items():
-            label = None if depth in labelled else f"depth {depth}"
-            labelled.add(depth)
-            (line,) = ax.plot(
-                steps,
-                losses,
-                color=DEPTH_COLOURS.get(depth, NEUTRAL),
-                marker="o" if len(steps) == 1 else None,
-                linewidth=1.2,
-                alpha=0.8,
-                label=label,
-            )
-            self.lines_.append(line)
-        if all(losses.min() > 0 for _, losses in self.curves.values()):
-            ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-        ax.set_xlabel("step")
-        ax.set_ylabel("normalised validation loss")
-        ax.grid(alpha=0.3)
-        if self.curves:
-            ax.legend(fontsize=FONT_SIZE)
-        return self

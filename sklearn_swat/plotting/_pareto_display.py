@@ -1,0 +1,175 @@
+"""The front: what every further weight buys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from ._style import (
+    FONT_SIZE,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    new_axes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+
+
+class ParetoDisplay:
+    """The Pareto front of a fit: what every further weight buys.
+
+    It is recommended to use :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    nnz : ndarray of shape (n_points,)
+        Non-zero weights and biases of every network of the front.
+    values : ndarray of shape (n_points,)
+        The loss or score of every network.
+    value_name : str
+        What `values` are: the label of the vertical axis.
+    chosen : int, default=None
+        The position of the network that the estimator predicts with.
+    reference : tuple of (str, int, float), default=None
+        Another model to compare with: its name, its number of weights and its value.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The front.
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+    """
+
+    line_: Line2D
+    ax_: Axes
+    figure_: Figure | SubFigure
+
+    def __init__(
+        self,
+        *,
+        nnz: ArrayLike,
+        values: ArrayLike,
+        value_name: str,
+        chosen: int | None = None,
+        reference: tuple[str, int, float] | None = None,
+    ) -> None:
+        self.nnz = np.asarray(nnz, dtype=int)
+        self.values = np.asarray(values, dtype=np.float64)
+        self.value_name = value_name
+        self.chosen = chosen
+        self.reference = reference
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        reference: tuple[str, int, float] | None = None,
+    ) -> Self:
+        """Draw the front of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : SWATRegressor or SWATClassifier
+            A fitted estimator.
+        X, y : array-like, default=None
+            Rows to score every network of the front on. Without them the normalised
+            validation loss of the fit is drawn.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default on a new figure.
+        reference : tuple of (str, int, float), default=None
+            Another model to compare with: its name, its number of weights and its
+            value, a score where `X` and `y` are given.
+
+        Returns
+        -------
+        ParetoDisplay
+            The display, drawn.
+        """
+        check_is_fitted(estimator)
+        if (X is None) != (y is None):
+            raise ValueError("X and y must be given together: pass both, or neither.")
+        nnz = np.array([point.nnz for point in estimator.path_])
+        if X is None:
+            values = [point.validation_loss for point in estimator.path_]
+            value_name = "normalised validation loss"
+        else:
+            values = [estimator.select(max_nnz=int(n)).score(X, y) for n in nnz]
+            value_name = "accuracy" if is_classifier(estimator) else "R²"
+        display = cls(
+            nnz=nnz,
+            values=values,
+            value_name=value_name,
+            chosen=int(np.argmin(np.abs(nnz - estimator.nnz_))),
+            reference=reference,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw the front.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default on a new figure.
+
+        Returns
+        -------
+        ParetoDisplay
+            The display itself.
+        """
+        ax = new_axes(ax, (6.0, 4.0))
+        self.ax_, self.figure_ = ax, ax.figure
+        (self.line_,) = ax.plot(
+            self.nnz, self.values, "o-", color=POSITIVE, markersize=4, label="front"
+        )
+        if self.chosen is not None:
+            n, value = int(self.nnz[self.chosen]), float(self.values[self.chosen])
+            ax.plot(
+                n,
+                value,
+                "o",
+                markersize=11,
+                markerfacecolor="none",
+                markeredgecolor=NEGATIVE,
+                markeredgewidth=2,
+                label=f"chosen: {n} non-zeros, {value:.3f}",
+            )
+        if self.reference is not None:
+            name, size, value = self.reference
+            label = f"{name}: {size:,} weights, {value:.3f}"
+            ax.axhline(value, color=NEUTRAL, linestyle="--", linewidth=1)
+            ax.plot(size, value, "s", color=NEUTRAL, markersize=6, label=label)
+        # A network of nothing but a zero has no place on a logarithmic axis.
+        if self.nnz.min(initial=1) > 0:
+            ax.set_xscale("log")
+        else:
+            ax.set_xscale("symlog", linthresh=1.0)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_minor_formatter(self._minor_label)
+        ax.set_xlabel("non-zero weights and biases")
+        ax.set_ylabel(self.value_name)
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=FONT_SIZE)
+        return self
+
+    def _minor_label(self, size: float, _: float) -> str:
+        """Label a tick between powers of ten where there are few powers on the axis."""
+        low, high = self.ax_.get_xlim()
+        is_narrow = high < 30 * max(1.0, low)
+        leads = size / 10 ** np.floor(np.log10(size)) if size > 0 else 0.0
+        return f"{size:,.0f}" if is_narrow and round(leads) in (2, 5) else ""

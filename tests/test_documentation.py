@@ -1,0 +1,49 @@
+"""The link in an estimator's HTML picture leads to its own documentation, where that is published."""
+
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+from sklearn.utils import estimator_html_repr
+
+from sklearn_swat import SWATClassifier, SWATRegressor, _documentation
+
+
+class Metadata:
+    def __init__(self, *entries):
+        self.entries = entries
+
+    def get_all(self, name):
+        assert name == "Project-URL"
+        return list(self.entries) or None
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    _documentation.published_at.cache_clear()
+    yield
+    _documentation.published_at.cache_clear()
+
+
+@pytest.mark.parametrize("estimator", [SWATRegressor(), SWATClassifier()])
+def test_the_html_picture_links_to_the_published_page(estimator, monkeypatch):
+    entries = "Source, https://x.example/src", "Documentation, https://x.example/docs/"
+    monkeypatch.setattr(_documentation, "metadata", lambda _: Metadata(*entries))
+    name = type(estimator).__name__
+    assert f"https://x.example/docs/generated/sklearn_swat.{name}.html" in estimator_html_repr(
+        estimator
+    )
+
+
+def test_without_a_published_page_there_is_no_link(monkeypatch):
+    monkeypatch.setattr(_documentation, "metadata", lambda _: Metadata())
+    page = estimator_html_repr(SWATRegressor())
+    assert "SWATRegressor" in page
+    assert "scikit-learn.org" not in page
+
+
+def test_a_source_tree_that_is_not_installed_has_no_link(monkeypatch):
+    def missing(_):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(_documentation, "metadata", missing)
+    assert SWATRegressor()._get_doc_link() == ""

@@ -1,4 +1,4 @@
-"""The link in an estimator's HTML picture leads to its own documentation, where that is published."""
+"""An estimator's HTML picture links to its own documentation, where that is published."""
 
 from importlib.metadata import PackageNotFoundError
 
@@ -38,7 +38,8 @@ def test_without_a_published_page_there_is_no_link(monkeypatch):
     monkeypatch.setattr(_documentation, "metadata", lambda _: Metadata())
     page = estimator_html_repr(SWATRegressor())
     assert "SWATRegressor" in page
-    assert "scikit-learn.org" not in page
+    assert "generated/sklearn_swat" not in page
+    assert SWATRegressor()._get_doc_link() == ""
 
 
 def test_a_source_tree_that_is_not_installed_has_no_link(monkeypatch):

@@ -228,10 +228,10 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
             start = previous_network(self.network_, start, *shape)
         return start_network(start, *shape)
 
-    def _load_autoencoder(self) -> Any:
+    def _load_autoencoder(self, device: Any) -> Any:
         from ._checkpoint import load_checkpoint
 
-        return to_device(load_checkpoint(self.checkpoint), torch_device(self.device))
+        return to_device(load_checkpoint(self.checkpoint), device)
 
     # ------------------------------------------------------------------------ the front
     def path_frame(self) -> Any:

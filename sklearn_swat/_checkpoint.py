@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import lru_cache
 from importlib import resources
@@ -24,6 +25,7 @@ from ._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 FORMAT, VERSION = "sklearn_swat.autoencoder", "1"
 BUNDLED = "autoencoder.safetensors"
 MAX_BYTES = 256 * 2**20
+DRAFT = ".part"  # what the name of an unfinished file ends in
 _REMEDY = (
     "pass the path of a file written by `python -m sklearn_swat.pretrain`, "
     "or None for the bundled checkpoint"
@@ -51,6 +53,11 @@ def save_checkpoint(
         What a reader should know of the training; JSON-serialisable.
     half : bool, default=True
         Store 16-bit floats, at half the size.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; one that was there is as before.
     """
     tensors = {
         name: tensor.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
@@ -62,16 +69,42 @@ def save_checkpoint(
         "config": json.dumps(asdict(autoencoder.config)),
         "training": json.dumps(training),
     }
+    write_whole(path, lambda draft: save_file(tensors, draft, metadata=header))
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[str], None]) -> None:
+    """Write a file beside `path` and put it in its place once it is on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        What is there stays until all is written, and if that fails.
+    write : callable
+        Writes the file of the path that it is given.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(descriptor)
+    draft = None
     try:
-        save_file(tensors, temporary, metadata=header)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=DRAFT)
+        os.close(descriptor)
+        write(draft)
+        os.chmod(draft, 0o644)
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except (OSError, SafetensorError, RuntimeError) as error:  # of the system, or the writers
+        raise OSError(
+            f"cannot write {str(path)!r} ({error}): make room there or name a path that can be "
+            "written; what was there before is as it was"
+        ) from error
+    finally:
+        if draft is not None:
+            Path(draft).unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAutoencoder:

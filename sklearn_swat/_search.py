@@ -13,10 +13,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
+from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
@@ -140,7 +141,7 @@ def search(
     data: Rows,
     loss_name: str,
     settings: DescentSettings,
-    load_autoencoder: Callable[[], Any],
+    load_autoencoder: Callable[[Any], Any],
     *,
     refines: bool,
     max_nnz: int | None,
@@ -159,7 +160,7 @@ def search(
     settings : DescentSettings
         Its `start` is on raw rows if it is a network.
     load_autoencoder : callable
-        Returns the autoencoder on the device; called if the descent needs it.
+        Returns the autoencoder on a device; called if the descent needs it.
     refines : bool
         Whether pruning paths follow the descent.
     max_nnz : int or None
@@ -185,7 +186,7 @@ def search(
         constant = problem.point(problem.constant())
         return _finish(problem, [constant], choice, None, control, refits=[constant])
     # Here, so that predicting needs no torch.
-    from ._descent import EVALUATION_STEPS, DescentTask, descend
+    from ._descent import EVALUATION_STEPS, DescentTask
 
     start = settings.start
     if isinstance(start, SparseMLP):
@@ -203,10 +204,10 @@ def search(
         control.say(_verdict_line(descent.history[-1]))
         return stage.part_done(lambda: stopped_at(descent))
 
-    autoencoder = load_autoencoder() if needs_autoencoder else None
+    load = load_autoencoder if needs_autoencoder else None
     task = DescentTask(problem.train, problem.validation, loss_name, problem.reference)
     ends = descent_ends if refines else control.deadline
-    descent = descend(task, settings, autoencoder, seed, report, ends)
+    descent, settings = descend_within_memory(task, settings, load, seed, report, ends)
     if descent.was_interrupted:
         control.stopped("interrupt")
     elif descent_ends.has_passed or control.deadline.has_passed:
@@ -237,7 +238,8 @@ def search(
     if not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
         # a start on all rows.
-        again = descend(replace(task, train=problem.rows), settings, autoencoder, seed)
+        all_rows = replace(task, train=problem.rows)
+        again, _ = descend_within_memory(all_rows, settings, load, seed)
         points = [constant, *_started_again(points[1:], descent.candidates, again.candidates)]
     return _finish(problem, points, choice, descent, control, refits=refits)
 
@@ -288,15 +290,15 @@ def _prune(
     stage = Stage(control, "pruning paths", "path", n)
     n_workers = effective_n_jobs(n_jobs)
     n_ran = 0
-    paths = Parallel(n_jobs=n_jobs, return_as="generator")(
+    calls = [
         delayed(_run_path)(
             network, problem.train, problem.validation, problem.loss, ends,
             share=1 / -(-(n - i) // n_workers),  # as many paths share the time that is left
         )
         for i, network in enumerate(networks)
-    )  # fmt: skip
+    ]  # fmt: skip
     try:
-        for i, (path, reason) in enumerate(paths, start=1):
+        for i, (path, reason) in enumerate(run_calls(calls, n_jobs), start=1):
             points += path[1:]  # the first is as it was given
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:

@@ -303,8 +303,8 @@ def _wrong_predictions(model, X, case):
                 broken.append(f"{method} of {name} rows has {len(out)} rows")
             if out.dtype.kind == "f" and not np.isfinite(out).all():
                 broken.append(f"{method} of {name} rows is not finite")
-            sums_to_one = method == "predict_proba" and case.task != "several labels"
-            if sums_to_one and not np.allclose(out.sum(axis=1), 1):
+            is_share = method == "predict_proba" and case.task != "several labels"
+            if is_share and not np.allclose(out.sum(axis=1), 1):
                 broken.append(f"probabilities of {name} rows do not sum to 1")
     return broken
 

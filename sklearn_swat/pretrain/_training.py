@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,21 @@ from skorch.helper import predefined_split
 from torch import Tensor
 
 from .._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
-from .._checkpoint import load_checkpoint, read_header, save_checkpoint
+from .._checkpoint import (
+    DRAFT,
+    CheckpointError,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+    write_whole,
+)
 from ._losses import PretrainingLosses, SamplingConfig, total
 from ._muon import Muon
 
 BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
 HELD_OUT_BATCHES = 24
 WARM_UP_BATCHES = 300
+_DAMAGE = (OSError, EOFError, UnpicklingError)  # that reading a file may meet
 MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 
@@ -150,9 +161,7 @@ class KeepProgress(Callback):
             "optimizer": net.optimizer_.state_dict(),
             "epochs": json.dumps(self.epochs),
         }
-        temporary = self.progress_path.with_suffix(".part")
-        torch.save(state, temporary)
-        os.replace(temporary, self.progress_path)
+        write_whole(self.progress_path, lambda draft: torch.save(state, draft))
 
 
 def pretrain(
@@ -199,9 +208,22 @@ def pretrain(
     list of dict
         A record per epoch: the mean of each loss in training and on held-out
         batches, and the seconds so far.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no progress to resume.
+    CheckpointError
+        If the progress, or the checkpoint to start at, is damaged or of other sizes.
+    OSError
+        If a file cannot be written, at the start or later; what was written before is
+        whole, and training can be resumed from it.
     """
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
+    for draft in path.parent.glob(f"{glob.escape(path.name)}*{DRAFT}"):
+        draft.unlink()  # of a run that was killed while it wrote
+    _check_writable(path)
     before: dict[str, Any] = {}
     if start is not None:
         config, before = read_header(start)
@@ -223,9 +245,7 @@ def pretrain(
                 f"there is no progress to resume at {str(progress_path)!r}; "
                 "start without --resume, or name the checkpoint that was being trained"
             )
-        state = torch.load(progress_path, map_location=device, weights_only=True)
-        losses.load_state_dict(state["module"])
-        epochs = json.loads(state["epochs"])
+        state, epochs = _read_progress(progress_path, losses, device)
     spent = epochs[-1]["seconds"] if epochs else 0.0
     budget = TimeBudget(60 * minutes, learning_rate, spent, first_batch)
     record = {
@@ -260,3 +280,40 @@ def pretrain(
         net.optimizer_.load_state_dict(state["optimizer"])
     net.partial_fit(np.arange(BATCHES_PER_EPOCH))
     return epochs
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the training, not after its first epoch."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f"cannot write to the folder of {str(path)!r} ({error.strerror}): make it, or name "
+            "a checkpoint in a folder that can be written"
+        ) from None
+
+
+def _read_progress(
+    path: Path, losses: PretrainingLosses, device: str
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Read progress, and go on from its parameters; `weights_only` runs nothing of a file."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        epochs: list[dict[str, float]] = json.loads(state["epochs"])
+        losses.load_state_dict(state["module"])
+        return {"optimizer": state["optimizer"]}, epochs
+    except (
+        OSError,
+        RuntimeError,
+        UnpicklingError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise CheckpointError(
+            f"the progress {str(path)!r} is damaged, or of an autoencoder of other sizes "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); train on "
+            "from the checkpoint with --start, or anew without --resume"
+        ) from None

@@ -1,0 +1,104 @@
+"""What any fit must get right: constants, lines, and changes of the data that change nothing."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris, make_friedman1
+from sklearn.linear_model import Ridge
+
+from sklearn_swat import SWATClassifier, SWATRegressor
+
+QUICK = {"max_iter": 5, "depth": 1, "max_width": 4, "n_restarts": 1, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def waves():
+    return make_friedman1(120, n_features=6, noise=0.5, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def of_waves(waves):
+    return SWATRegressor(**QUICK).fit(*waves)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_answered_by_no_more_than_the_constant_is_worth(seed):
+    rng = np.random.RandomState(seed)
+    model = SWATRegressor(**QUICK).fit(rng.standard_normal((60, 3)), rng.standard_normal(60))
+    (chosen,) = (point for point in model.path_ if point.network is model.network_)
+    constant = model.path_[0]
+    assert constant.nnz == 1
+    assert chosen.validation_loss <= constant.validation_loss
+    assert (
+        chosen.validation_loss + model.alpha * chosen.nnz
+        <= constant.validation_loss + model.alpha * constant.nnz
+    )
+
+
+@pytest.mark.parametrize(("n", "d", "noise"), [(60, 3, 0.1), (150, 8, 1.0), (100, 5, 0.0)])
+def test_linear_data_are_predicted_as_well_as_by_ridge(n, d, noise):
+    rng = np.random.RandomState(n)
+    X, coefficients = rng.standard_normal((n + 1000, d)), rng.standard_normal(d)
+    y = X @ coefficients + noise * rng.standard_normal(len(X))
+    swat = SWATRegressor(**QUICK).fit(X[:n], y[:n])
+    ridge = Ridge().fit(X[:n], y[:n])
+    assert swat.score(X[n:], y[n:]) > ridge.score(X[n:], y[n:]) - 0.01
+
+
+def test_a_power_of_two_and_a_factor_of_a_target_change_no_bit(waves, of_waves):
+    X, y = waves
+    factors = 2.0 ** np.array([0, 300, -300, 20, 1, -7])
+    model = SWATRegressor(**QUICK).fit(X * factors, y * 2.0**100)
+    np.testing.assert_array_equal(model.predict(X * factors), of_waves.predict(X) * 2.0**100)
+
+
+def test_other_units_change_predictions_by_rounding(waves, of_waves):
+    X, y = waves
+    factors, shifts = np.array([3, 1e-5, 1e5, 0.7, 9, 1e-9]), np.array([1, 0, -1e4, 5, 0, 1e-8])
+    model = SWATRegressor(**QUICK).fit(X * factors + shifts, 37 * y - 1e3)
+    found = (model.predict(X * factors + shifts) + 1e3) / 37
+    np.testing.assert_allclose(found, of_waves.predict(X), rtol=0, atol=1e-6 * y.std())
+    assert model.hidden_layer_sizes_ == of_waves.hidden_layer_sizes_
+
+
+def test_other_names_of_the_classes_are_other_names():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[::3], y[::3]
+    plain = SWATClassifier(**QUICK).fit(X, y)
+    for names in (np.array(["a", "b", "c"]), np.array([-7, 0, 10**6]), np.array([-1.0, 0.0, 3.0])):
+        named = SWATClassifier(**QUICK).fit(X, names[y])
+        np.testing.assert_array_equal(named.predict_proba(X), plain.predict_proba(X))
+        np.testing.assert_array_equal(named.predict(X), names[plain.predict(X)])
+
+
+def test_integer_weights_are_repeated_rows(waves):
+    X, y = waves
+    counts = np.random.RandomState(1).randint(0, 4, len(y))
+    weighted = SWATRegressor(**QUICK).fit(X, y, sample_weight=counts)
+    repeated = SWATRegressor(**QUICK).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_array_equal(weighted.predict(X), repeated.predict(X))
+
+
+def test_the_order_of_classified_rows_changes_nothing():
+    X, y = load_iris(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(X))[:60]
+    plain = SWATClassifier(**QUICK).fit(X[np.sort(order)], y[np.sort(order)])
+    mixed = SWATClassifier(**QUICK).fit(X[order], y[order])
+    np.testing.assert_array_equal(plain.predict_proba(X), mixed.predict_proba(X))
+
+
+def test_the_order_of_columns_permutes_the_network(waves, of_waves):
+    X, y = waves
+    order = np.array([3, 0, 5, 1, 2, 4])
+    permuted = SWATRegressor(**QUICK).fit(X[:, order], y)
+    assert permuted.hidden_layer_sizes_ == of_waves.hidden_layer_sizes_
+    np.testing.assert_allclose(permuted.predict(X[:, order]), of_waves.predict(X), rtol=1e-6)
+
+
+def test_features_of_noise_do_not_collapse_the_score():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = X[:250], y[:250]
+    noise = np.random.RandomState(0).standard_normal((len(X), 20))
+    plain = SWATRegressor(**QUICK).fit(X[:150], y[:150]).score(X[150:], y[150:])
+    noisy = np.hstack([X, noise])
+    found = SWATRegressor(**QUICK).fit(noisy[:150], y[:150]).score(noisy[150:], y[150:])
+    assert found > plain - 0.15

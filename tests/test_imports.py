@@ -10,7 +10,7 @@ import sklearn_swat
 PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "__init__", "_activations", "_base", "_classifier", "_control", "_front", "_losses",
-    "_network", "_network_text", "_online", "_parameters", "_preprocessing", "_pruning",
+    "_network", "_network_text", "_online", "_packing", "_parameters", "_preprocessing", "_pruning",
     "_refinement", "_regressor", "_search", "_threads",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
     "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",

@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from ._activations import ACTIVATION_NAMES, ACTIVATIONS
 from ._network_text import network_text
+from ._packing import pack, unpack
 
 Array = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class SparseMLP:
         self._build_operators()
 
     def _build_operators(self) -> None:
-        """Prepare what the forward pass needs; never stored or pickled."""
+        """Prepare what the forward pass needs; never pickled."""
         used = np.flatnonzero(self.weights[0].any(axis=1))
         used.flags.writeable = False
         operators = [csr_array(w.T) for w in (self.weights[0][used], *self.weights[1:])]
@@ -103,10 +104,13 @@ class SparseMLP:
         object.__setattr__(self, "_columns", [b[:, None] for b in self.biases])
         object.__setattr__(self, "_slices", [activation_slices(n) for n in self.activations])
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Only the defining arrays are stored; the constructor rebuilds the rest,
-        # and the read-only flags with it (an unpickled array is writeable).
-        return type(self), (self.weights, self.biases, self.activations, self.out_activation)
+    def __getstate__(self) -> tuple[Any, ...]:
+        return *pack(self.weights, self.biases, self.activations), self.out_activation
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        *packed, out_activation = state
+        # The constructor checks them, and rebuilds the rest, read-only flags included.
+        self.__init__(*unpack(tuple(packed)), out_activation)  # type: ignore[misc]
 
     # ---------------------------------------------------------------- size and shape
     @property

@@ -18,9 +18,9 @@ So all rows count alike, however long ago they came: a batch of few rows moves t
 by little, least of all where earlier rows speak. C alone fits a stream in random order as
 well, but one sorted by its target leads it where C holds no more.
 
-A network without hidden layers has C alone, in full: with squared errors nothing then is
-approximate, this is recursive least squares, and ends at the numbers of a fit on all rows
-at once. Otherwise a stream ends near them.
+A network without hidden layers has C alone. With squared errors and up to 64 numbers, of
+which C is kept in full, nothing then is approximate: this is recursive least squares, and
+ends at the numbers of a fit on all rows at once. Otherwise a stream ends near them.
 
 References
 ----------
@@ -48,8 +48,11 @@ Array = NDArray[np.float64]
 _MAX_ITER = 20  # Gauss-Newton steps per batch; three to six are usual
 _ENOUGH = 1e-7  # of the objective: a promised gain below it is not worth a step
 _PSEUDO_ROWS = 512
-_MATRIX_NUMBERS = 80  # up to so many C is a matrix, above its diagonal: estimators stay small
 _LAPLACE_SHARE = 0.5  # of C in what stands for the rows before; the rest is D
+# Networks of more numbers keep the diagonal of C and its leading directions: streams end as
+# low, and the matrix would outweigh all else in an estimator.
+_FULL_MEMORY_WEIGHTS = 64
+_LEADING = 16
 _ABSENT_WEIGHT = 0.5  # of a row: what a label that the first batch lacks is worth
 _ABSENT_ROWS = 50  # at most, that it is spread over
 
@@ -68,7 +71,7 @@ class Memory:
         The penalty of the fit on squared numbers, per unit of weight.
     network : SparseMLP
         Whose curvature it is, on raw rows.
-    curvature : ndarray of shape (p, p) or (p,), or None
+    curvature : ndarray of shape (p, p), (p, 17) or (p,), or None
         See `mean_curvature`; None if it is not known.
     """
 
@@ -92,18 +95,40 @@ def mean_curvature(network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> Arr
 
     Returns
     -------
-    ndarray of shape (p, p), or (p,), or None
-        Its diagonal alone for networks of many numbers, whose matrix would be
-        larger than all else in an estimator; None if it is not finite.
+    ndarray of shape (p, p), (p, 17) or (p,), or None
+        Up to 64 numbers the matrix. Up to 300 its diagonal, and in the other columns
+        `U`, of its 16 leading directions: off the diagonal, it is nearly ``U @ U.T``.
+        Beyond its diagonal. None if it is not finite.
     """
     objective = Objective(network, rows, loss, l2)
     with one_blas_thread(), np.errstate(all="ignore"):
         curvature = _curvature(objective, objective.start)
-    return curvature if np.isfinite(curvature).all() else None
+        return _condensed(curvature) if np.isfinite(curvature).all() else None
+
+
+def _condensed(curvature: Array) -> Array:
+    """Return what is kept of a Gauss-Newton matrix; see `mean_curvature`."""
+    if curvature.ndim == 1 or len(curvature) <= _FULL_MEMORY_WEIGHTS:
+        return curvature
+    diagonal = np.maximum(curvature.diagonal(), 0.0)
+    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    # Leading by correlation: numbers of other units would hide one another.
+    values, directions = np.linalg.eigh(curvature / np.outer(unit, unit))
+    leading = np.sqrt(np.maximum(values[-_LEADING:], 0.0)) * directions[:, -_LEADING:]
+    return np.column_stack([diagonal, unit[:, None] * leading])
+
+
+def _expanded(kept: Array) -> Array:
+    """Return the matrix, or diagonal, that `_condensed` kept: positive semi-definite."""
+    if kept.ndim == 1 or kept.shape[0] == kept.shape[1]:
+        return kept
+    matrix = kept[:, 1:] @ kept[:, 1:].T
+    np.fill_diagonal(matrix, kept[:, 0])
+    return np.asarray(matrix)
 
 
 def _curvature(objective: Objective, x: Array) -> Array:
-    if len(x) <= _MATRIX_NUMBERS:
+    if len(x) <= FULL_CURVATURE_WEIGHTS:
         return objective.curvature(x)
     return objective.curvature_diagonal(x)
 
@@ -144,6 +169,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
         prior = memory.curvature if memory.network is network else None
         if prior is None:
             prior = mean_curvature(standard, pseudo, loss, memory.l2)
+        prior = None if prior is None else _expanded(prior)
         objective = _AnchoredObjective(standard, batch, loss, prior, pseudo, memory.l2, share)
         if not np.isfinite(objective.value(objective.start)):
             raise ValueError(
@@ -157,11 +183,12 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
             curvature = curvature / (1 + share)
         else:
             x, curvature = objective.start, objective.prior
+        kept = _condensed(curvature)
     updated = scaling.fold(objective.to_network(x)) if x is not objective.start else network
     if not _have_the_same_structure(updated, network):  # a number became exactly 0
         updated = network
     weight = total_weight(np.array([memory.weight, memory.weight * share]))
-    return updated, replace(memory, weight=weight, network=updated, curvature=curvature)
+    return updated, replace(memory, weight=weight, network=updated, curvature=kept)
 
 
 def _largest(values: Array) -> float:
@@ -214,7 +241,7 @@ class _AnchoredObjective(Objective):
         self.pseudo_loss = self.pseudo.data_loss(self.start)
         penalised = self.live < len(self.full) - network.n_outputs
         ridge = np.where(penalised, 2 * l2, 0.0)  # which the pseudo-rows know nothing of
-        if len(self.start) <= _MATRIX_NUMBERS:
+        if len(self.start) <= FULL_CURVATURE_WEIGHTS:
             ridge = np.diag(ridge)
         self.prior = ridge if prior is None else prior
         self.quadratic = (1 - self.pseudo_share) * self.prior + self.pseudo_share * ridge

@@ -193,8 +193,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         -----
         What earlier rows had to say is kept as the Gauss-Newton matrix of their loss by
         the network's numbers, as in recursive least squares and the online Laplace
-        approximation [1]_: exact for a linear network. Networks of more than 300
-        numbers keep its diagonal.
+        approximation [1]_: exact for a linear network of up to 64 numbers. Larger
+        networks keep its diagonal and 16 leading directions, those of more than 300
+        numbers the diagonal alone.
 
         Only the chosen network moves: the others of `path_`, the losses there and
         `history_` are those of the last `fit`, and so is the scaling.

@@ -6,7 +6,6 @@ on minibatches, a rate that falls to zero, and the best moment by validation los
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +160,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     free = {name: (p * masks[name]).clone().requires_grad_() for name, p in parameters.items()}
     optimiser = torch.optim.Adam(list(free.values()), lr=rate)
-    best, best_loss, best_step = copy.deepcopy(_detached(free)), np.inf, 0
+    best, best_loss, best_step = _detached(free), np.inf, 0
     for step in range(n_steps + 1):
         if stop_at is None and (step % STEPS_BETWEEN_VERDICTS == 0 or step == n_steps):
             with torch.no_grad():

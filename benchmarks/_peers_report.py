@@ -261,8 +261,8 @@ def draw_curves(results: dict[str, Any], path: Path) -> None:
                 weights = int(np.median([f["nnz"] for f in found]))
                 axis.axhline(level, color="0.4", ls=line, lw=1, label=NAMES[method])
                 axis.annotate(
-                    f"{weights:,} weights", (1, level), xycoords=("axes fraction", "data"),
-                    ha="right", va="bottom" if method == "grid" else "top", fontsize=6,
+                    f" {weights:,} weights", (0, level), xycoords=("axes fraction", "data"),
+                    ha="left", va="bottom" if method == "grid" else "top", fontsize=6,
                     color="0.4",
                 )  # fmt: skip
         axis.set_xscale("log")

@@ -47,11 +47,16 @@ class Loss(ABC):
         The output activation that belongs to it, by scikit-learn's name.
     dispersion : float
         Half the loss's ratio to a negative log likelihood, where it is that of a constant.
+    least_value : float
+        The normalised loss below which the prior weakens no further: labels that can be told
+        apart on some rows are no proof that they always can, and probabilities without
+        bounds would be the answer.
     """
 
     name: str
     out_activation: str
     dispersion: float = 0.5
+    least_value: float = 0.1
 
     def value(self, raw: Array, target: Array, weight: Array) -> float:
         """Weighted mean over the rows of the loss of a row.
@@ -147,6 +152,8 @@ class Loss(ABC):
             ``PRECISION * dispersion * value / (n k)``; without the k where outputs are not
             averaged.
         """
+        if not self.entropy(target).any():  # labels; probabilities may be told exactly
+            value = max(value, self.least_value)
         n_terms = len(target) * self.n_averaged(target)
         return PRECISION * self.dispersion * value / n_terms
 
@@ -205,6 +212,7 @@ class SquaredError(Loss):
     name = "squared_error"
     out_activation = "identity"
     dispersion = 1.0
+    least_value = 0.0
 
     def has_labels(self, target: Array) -> bool:
         """Return False: these are numbers."""

@@ -423,5 +423,10 @@ def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:
 
 
 def to_device(autoencoder: Any, device: Any) -> Any:
-    """Return the shared autoencoder itself on the CPU, a copy elsewhere."""
-    return autoencoder if device.type == "cpu" else copy.deepcopy(autoencoder).to(device)
+    """Return a copy on the device; on the CPU it shares the parameters.
+
+    A descent swaps the parameters of its decoder for others while it decodes: the modules
+    cannot be those of another fit in another thread.
+    """
+    shared = {id(parameter): parameter for parameter in autoencoder.parameters()}
+    return copy.deepcopy(autoencoder, shared if device.type == "cpu" else {}).to(device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,14 +16,40 @@ def _threadpools() -> Any:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+class _Limit:
+    """A limit for the whole process, which the first to need it sets and the last lifts."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_users, self.limiter = threading.Lock(), 0, None
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.n_users == 0:
+                self.limiter = _threadpools().limit(limits=1, user_api="blas")
+            self.n_users += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_users -= 1
+            if self.n_users == 0:
+                self.limiter.restore_original_limits()  # type: ignore[attr-defined]
+
+
+_BLAS = _Limit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """Return a context in which NumPy's and SciPy's matrix products use one thread.
 
     The products here take microseconds. Handing them to several threads makes a
     path slower, by a factor of 20 where the cores have other work.
     """
-    limit: AbstractContextManager[Any] = _threadpools().limit(limits=1, user_api="blas")
-    return limit
+    _BLAS.enter()
+    try:
+        yield
+    finally:
+        _BLAS.leave()
 
 
 def one_torch_thread() -> AbstractContextManager[Any]:

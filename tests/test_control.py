@@ -334,6 +334,6 @@ def test_a_warm_start_of_no_steps_begins_at_the_classifier_before(iris):
     parameters = {**QUICK, "depth": [1, 2], "refine": False, "warm_start": True}
     model = SWATClassifier(**parameters).fit(X, y)
     assert model.depth_ > 0
-    before = min(point.validation_loss for point in model.path_)
+    (before,) = (p.validation_loss for p in model.path_ if p.network is model.network_)
     model.set_params(max_iter=0).fit(X, y)
     assert min(point.validation_loss for point in model.path_) <= before + 1e-4

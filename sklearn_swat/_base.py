@@ -161,7 +161,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
                 f"steps; the best network so far ({self.nnz_} non-zeros) is kept: fit again, "
                 "or go on from it with warm_start=True",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return self
 

@@ -78,8 +78,8 @@ numpydoc_validation_checks = {
     "YD01",
 }
 numpydoc_validation_exclude = {
-    r"\.PathPoint$"
-}  # a data class: its attributes are its parameters
+    r"\.(PathPoint|Compression)$"
+}  # data classes: their attributes are their parameters
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

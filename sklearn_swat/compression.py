@@ -39,12 +39,12 @@ class Compression:
         Non-zero weights and biases of the MLP.
     n_held_out : int
         Rows of `X` that no network was trained, judged or chosen on.
-    path_fidelity : ndarray of shape (len(estimator.path_),)
+    path_fidelity : ndarray of shape (n_networks,)
         R2 of the outputs against the MLP's on these rows, for every network of the
         front: 1 minus the share of the variance of the MLP's outputs that the
         difference has, all outputs together. The outputs of a classifier are
         probabilities.
-    path_agreement : ndarray of shape (len(estimator.path_),) or None
+    path_agreement : ndarray of shape (n_networks,) or None
         Share of these rows for which the classes are the same. None for a regression.
     """
 

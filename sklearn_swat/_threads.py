@@ -8,12 +8,26 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import (  # type: ignore[import-untyped]
+    OpenBLASController,
+    ThreadpoolController,
+)
 
 
 @cache
 def _threadpools() -> Any:
     return ThreadpoolController()
+
+
+def _release_openblas() -> None:
+    """Let any thread set OpenBLAS's limits again, if it was this one that could.
+
+    threadpoolctl 3.8 ignores all threads but the one that set a limit first, while that
+    one lives: the last to leave could not lift a limit that another has set.
+    """
+    release = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if release is not None:
+        release()
 
 
 class _Limit:
@@ -26,6 +40,7 @@ class _Limit:
         with self.lock:
             if self.n_users == 0:
                 self.limiter = _threadpools().limit(limits=1, user_api="blas")
+                _release_openblas()
             self.n_users += 1
 
     def leave(self) -> None:
@@ -33,6 +48,7 @@ class _Limit:
             self.n_users -= 1
             if self.n_users == 0:
                 self.limiter.restore_original_limits()  # type: ignore[attr-defined]
+                _release_openblas()
 
 
 _BLAS = _Limit()

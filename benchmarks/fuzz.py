@@ -25,16 +25,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line, fit, report."""
     parser = make_parser("fuzz", __doc__)
     add = parser.add_argument
-    add("--examples", type=int, default=1000, help="cases of quick settings")
-    add("--default-examples", type=int, default=100, help="smaller ones, of default settings")
+    add("--examples", type=int, default=1000, help="up to 400 rows, 60 features; quick settings")
+    add("--large-examples", type=int, default=150, help="up to 2,000 rows, 300 features; quick")
+    add("--default-examples", type=int, default=150, help="up to 200 rows; default settings")
     add("--seed", type=int, default=0, help="of the cases")
-    add("--max-rows", type=int, default=2000, help="of the cases of quick settings")
-    add("--max-features", type=int, default=300, help="of the cases of quick settings")
     report(parser.parse_args(arguments), run_all, make_report)
 
 
 def run_all(options: argparse.Namespace) -> dict[str, Any]:
-    """Run both kinds of cases and keep what came of them.
+    """Run all kinds of cases and keep what came of them.
 
     Parameters
     ----------
@@ -45,10 +44,11 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     dict
     """
     results: dict[str, Any] = {"machine": describe_machine(), "runs": {}}
-    quick = cases(max_rows=options.max_rows, max_features=options.max_features)
+    quick = cases(max_rows=400, max_features=60)
     small = cases(max_rows=200, max_features=20, max_classes=10, max_outputs=5)
     runs = (
         ("quick settings", options.examples, quick, QUICK),
+        ("large tables", options.large_examples, cases(), QUICK),
         ("default settings", options.default_examples, small, {"random_state": 0}),
     )
     for name, n_examples, strategy, parameters in runs:

@@ -79,7 +79,9 @@ class Case:
         source = np.arange(self.n)
         is_repeat = rng.random(self.n) < self.repeats
         source[is_repeat] = rng.integers(0, self.n, is_repeat.sum())
-        return _contained(X[source], self, folder), y[source], _weights(self, rng)
+        with np.errstate(all="ignore"):
+            X = _contained(X[source], self, folder)
+        return X, y[source], _weights(self, rng)
 
     def asdict(self):
         return asdict(self)

@@ -100,10 +100,14 @@ def mean_curvature(network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> Arr
         `U`, of its 16 leading directions: off the diagonal, it is nearly ``U @ U.T``.
         Beyond its diagonal. None if it is not finite.
     """
-    objective = Objective(network, rows, loss, l2)
     with one_blas_thread(), np.errstate(all="ignore"):
-        curvature = _curvature(objective, objective.start)
-        return _condensed(curvature) if np.isfinite(curvature).all() else None
+        return _mean_curvature(network, rows, loss, l2)
+
+
+def _mean_curvature(network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> Array | None:
+    objective = Objective(network, rows, loss, l2)
+    curvature = _curvature(objective, objective.start)
+    return _condensed(curvature) if np.isfinite(curvature).all() else None
 
 
 def _condensed(curvature: Array) -> Array:
@@ -168,7 +172,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
         pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None
         if prior is None:
-            prior = mean_curvature(standard, pseudo, loss, memory.l2)
+            prior = _mean_curvature(standard, pseudo, loss, memory.l2)
         prior = None if prior is None else _expanded(prior)
         objective = _AnchoredObjective(standard, batch, loss, prior, pseudo, memory.l2, share)
         if not np.isfinite(objective.value(objective.start)):

@@ -13,6 +13,9 @@ from threadpoolctl import (  # type: ignore[import-untyped]
     ThreadpoolController,
 )
 
+# Seconds to wait for a lock that is held for a millisecond: beyond, its holder is gone.
+PATIENCE = 1.0
+
 
 @cache
 def _threadpools() -> Any:
@@ -31,23 +34,42 @@ def _release_openblas() -> None:
 
 
 class _Limit:
-    """A limit for the whole process, which the first to need it sets and the last lifts."""
+    """A limit for the whole process, which the first to need it sets and the last lifts.
+
+    Ctrl-C may strike between any two instructions. A use that it cuts off leaves at most
+    its thread among the users, until the next use in that thread ends, or the lock held,
+    which others wait for only so long.
+    """
 
     def __init__(self) -> None:
-        self.lock, self.n_users, self.limiter = threading.Lock(), 0, None
+        self.lock = threading.Lock()
+        self.users: set[int] = set()  # identifiers of threads
+        self.limiter: Any = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self.lock
+        if not lock.acquire(timeout=PATIENCE):
+            self.lock = lock = threading.Lock()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def enter(self) -> None:
-        with self.lock:
-            if self.n_users == 0:
+        with self._locked():
+            if self.limiter is None:
                 self.limiter = _threadpools().limit(limits=1, user_api="blas")
                 _release_openblas()
-            self.n_users += 1
+            self.users.add(threading.get_ident())
 
     def leave(self) -> None:
-        with self.lock:
-            self.n_users -= 1
-            if self.n_users == 0:
-                self.limiter.restore_original_limits()  # type: ignore[attr-defined]
+        with self._locked():
+            self.users.discard(threading.get_ident())
+            if not self.users and self.limiter is not None:
+                self.limiter.restore_original_limits()
+                self.limiter = None
                 _release_openblas()
 
 
@@ -59,10 +81,11 @@ def one_blas_thread() -> Iterator[None]:
     """Return a context in which NumPy's and SciPy's matrix products use one thread.
 
     The products here take microseconds. Handing them to several threads makes a
-    path slower, by a factor of 20 where the cores have other work.
+    path slower, by a factor of 20 where the cores have other work. Contexts of one
+    thread are not to be nested.
     """
-    _BLAS.enter()
     try:
+        _BLAS.enter()
         yield
     finally:
         _BLAS.leave()

@@ -1,5 +1,6 @@
 """Limits on threads end with the work that asked for them, whoever leaves last."""
 
+import sys
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.datasets import make_friedman1
 from threadpoolctl import ThreadpoolController
 
-from sklearn_swat import SWATRegressor
+from sklearn_swat import SWATRegressor, _threads
 from sklearn_swat._threads import _release_openblas, one_blas_thread
 
 
@@ -81,3 +82,48 @@ def test_fits_in_threads_give_the_bits_of_fits_one_by_one():
     )
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_use_that_ctrl_c_cuts_off_anywhere_neither_blocks_the_next_nor_keeps_the_limit(
+    two_threads, monkeypatch
+):
+    monkeypatch.setattr(_threads, "PATIENCE", 0.05)
+
+    def use():
+        with one_blas_thread():
+            pass
+
+    n_moments = 0
+    for moment in range(1000):
+        was_cut_off = interrupt_at(moment, use)
+        use()  # hangs if a lock is held for good
+        assert blas_threads() == two_threads
+        n_moments += was_cut_off
+        if not was_cut_off:
+            break
+    assert n_moments > 20
+
+
+def interrupt_at(moment, function):
+    """Call a function, and raise KeyboardInterrupt at a line of `_threads`; say whether it was."""
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        if frame.f_code.co_filename != _threads.__file__:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == moment + 1:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False

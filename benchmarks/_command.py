@@ -38,6 +38,17 @@ def make_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_resume_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `benchmarks._results.begin` asks for.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Changed in place.
+    """
+    parser.add_argument("--resume", action="store_true", help="keep the records that --out holds")
+
+
 def add_table_options(parser: argparse.ArgumentParser, n_seeds: int) -> None:
     """Add the options of a study of tables.
 

@@ -1,4 +1,4 @@
-"""The baseline: scikit-learn's dense MLP with its defaults, on scaled inputs and targets."""
+"""The baseline: scikit-learn's dense MLP on scaled inputs and targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def dense_mlp(task: str, seed: int) -> Any:
+def dense_mlp(task: str, seed: int, **parameters: Any) -> Any:
     """Return the unfitted baseline of a task.
 
     Parameters
@@ -21,6 +21,8 @@ def dense_mlp(task: str, seed: int) -> Any:
         What is to be predicted.
     seed : int
         The `random_state` of the MLP.
+    **parameters
+        Of the MLP; what differs from its defaults.
 
     Returns
     -------
@@ -28,8 +30,8 @@ def dense_mlp(task: str, seed: int) -> Any:
         A pipeline of scaler and MLP; for regression the target is scaled too.
     """
     if task == "classification":
-        return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
-    regressor = make_pipeline(StandardScaler(), MLPRegressor(random_state=seed))
+        return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed, **parameters))
+    regressor = make_pipeline(StandardScaler(), MLPRegressor(random_state=seed, **parameters))
     return TransformedTargetRegressor(regressor, transformer=StandardScaler())
 
 

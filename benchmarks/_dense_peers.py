@@ -26,28 +26,6 @@ GRID_FOLDS = 3
 TORCH_HIDDEN, TORCH_EPOCHS, TORCH_PATIENCE, TORCH_RATE = (100, 100), 200, 20, 3e-3
 
 
-def mlp_with(task: str, seed: int, **parameters: Any) -> Any:
-    """Return scikit-learn's MLP on scaled inputs and targets.
-
-    Parameters
-    ----------
-    task : {"regression", "classification"}
-        What is to be predicted.
-    seed : int
-        Its `random_state`.
-    **parameters
-        Of the MLP.
-
-    Returns
-    -------
-    estimator
-        Unfitted.
-    """
-    prefix = _prefix(task)
-    model = dense_mlp(task, seed)
-    return model.set_params(**{f"{prefix}{name}": value for name, value in parameters.items()})
-
-
 def grid_search(task: str, seed: int) -> GridSearchCV:
     """Return a search over sizes, penalty and rate of the MLP.
 
@@ -63,13 +41,9 @@ def grid_search(task: str, seed: int) -> GridSearchCV:
     GridSearchCV
         Unfitted. It refits the best on all rows.
     """
-    prefix = _prefix(task)
+    prefix = "mlpclassifier__" if task == "classification" else "regressor__mlpregressor__"
     grid = {f"{prefix}{name}": values for name, values in GRID.items()}
     return GridSearchCV(dense_mlp(task, seed), grid, cv=GRID_FOLDS)
-
-
-def _prefix(task: str) -> str:
-    return "mlpclassifier__" if task == "classification" else "regressor__mlpregressor__"
 
 
 class DenseModule(nn.Sequential):
@@ -260,8 +234,8 @@ def dense_peers(task: str, seed: int) -> dict[str, Callable[[Any, Any], tuple[An
 
     return {
         "mlp": of_sklearn(dense_mlp(task, seed)),
-        "mlp_early": of_sklearn(mlp_with(task, seed, early_stopping=True)),
-        "mlp_lbfgs": of_sklearn(mlp_with(task, seed, solver="lbfgs", max_iter=1_000)),
+        "mlp_early": of_sklearn(dense_mlp(task, seed, early_stopping=True)),
+        "mlp_lbfgs": of_sklearn(dense_mlp(task, seed, solver="lbfgs", max_iter=1_000)),
         "torch_mlp": of_torch,
         "grid": of_sklearn(grid_search(task, seed)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -33,6 +34,29 @@ def describe_machine() -> dict[str, Any]:
         **{package: version(package) for package in packages},
         "cores": os.cpu_count(),
     }
+
+
+def begin(options: argparse.Namespace) -> dict[str, Any]:
+    """Return results to add to: empty ones, or with ``--resume`` those that are kept.
+
+    Parameters
+    ----------
+    options : Namespace
+        The command line, with `out` and `resume`.
+
+    Returns
+    -------
+    dict
+        ``meta`` of this machine, and ``runs``. A file that was begun with other versions
+        is gone on with, under a note.
+    """
+    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
+    if options.resume and options.out.exists():
+        kept = json.loads(options.out.read_text(encoding="utf-8"))
+        results["runs"] = kept["runs"]
+        if kept["meta"] != results["meta"]:
+            print(f"note: {options.out} was begun with {kept['meta']}", file=sys.stderr)
+    return results
 
 
 def save(results: dict[str, Any], path: Path) -> None:

@@ -10,7 +10,6 @@ table, number of rows and seed, and the report is computed from that file.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._command import add_resume_option, add_table_options, make_parser, report
 from benchmarks._data import Table, load_table, split_table
 from benchmarks._dense import dense_mlp, fit_quietly
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS, swat
 
 ALL_ROWS = 0  # on the command line
@@ -178,17 +177,12 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     for method, parameters in FITS.items():
         keep(method, *fitted(**parameters))
     for method, early in (("mlp", False), ("mlp_early", True)):
-        dense = dense_mlp(table.task, seed)
+        stopping = {"early_stopping": True, "validation_fraction": 0.2} if early else {}
+        dense = dense_mlp(table.task, seed, **stopping)
         if early:
             counts = np.unique(y_train, return_counts=True)[1]
             if table.task == "classification" and counts.min() < 2:
                 continue  # scikit-learn's early stopping needs two rows of every class
-            prefix = "mlpclassifier__" if table.task == "classification" else (
-                "regressor__mlpregressor__"
-            )  # fmt: skip
-            dense.set_params(
-                **{f"{prefix}early_stopping": True, f"{prefix}validation_fraction": 0.2}
-            )
         start_time = time.perf_counter()
         try:
             fit_quietly(dense, X_train, y_train)
@@ -309,9 +303,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     dict
         The results.
     """
-    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
-    if options.resume and options.out.exists():
-        results["runs"] = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    results = begin(options)
     done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
     todo = []
     for name in options.tables:
@@ -344,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_table_options(parser, n_seeds=5)
     add = parser.add_argument
     add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
-    add("--resume", action="store_true", help="keep the records that --out holds")
+    add_resume_option(parser)
     report(parser.parse_args(arguments), run_all, make_report)
 
 

@@ -25,8 +25,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, Strati
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._dense import count_weights, fit_quietly
-from benchmarks._dense_peers import mlp_with
+from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._results import describe_machine, save
 from benchmarks._user_table import UserTable, preprocessor, read_table
 from benchmarks.advantage import test_loss
@@ -101,8 +100,8 @@ def others(task: str, seed: int) -> dict[str, Any]:
     linear: Any = LogisticRegression(max_iter=1_000) if is_classes else LinearRegression()
     boosting = HistGradientBoostingClassifier if is_classes else HistGradientBoostingRegressor
     return {
-        "MLP, defaults": mlp_with(task, seed),
-        "MLP, early stopping": mlp_with(task, seed, early_stopping=True),
+        "MLP, defaults": dense_mlp(task, seed),
+        "MLP, early stopping": dense_mlp(task, seed, early_stopping=True),
         "logistic regression" if is_classes else "linear regression": make_pipeline(
             StandardScaler(), linear
         ),

@@ -11,8 +11,6 @@ per table and seed, and the report is computed from that file.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._command import add_resume_option, add_table_options, make_parser, report
 from benchmarks._data import REGRESSION, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from sklearn_swat.compression import Compression, compress
 
 MAX_ROWS = 3_000  # training rows, of the MLP and of `compress`
@@ -179,12 +177,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     -------
     dict
     """
-    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
-    if options.resume and options.out.exists():
-        kept = json.loads(options.out.read_text(encoding="utf-8"))
-        results["runs"] = kept["runs"]
-        if kept["meta"] != results["meta"]:
-            print(f"note: {options.out} was begun with {kept['meta']}", file=sys.stderr)
+    results = begin(options)
     done = {(run["table"], run["seed"]) for run in results["runs"]}
     todo = [
         (name, seed)
@@ -210,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = make_parser("compress", __doc__)
     add_table_options(parser, n_seeds=1)
-    parser.add_argument("--resume", action="store_true", help="keep the records that --out holds")
+    add_resume_option(parser)
     report(parser.parse_args(arguments), run_all, make_report)
 
 

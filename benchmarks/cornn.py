@@ -10,7 +10,6 @@ as JSON, one record per function and seed, and the report is computed from that 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +18,11 @@ import numpy as np
 import pandas as pd
 from sklearn.neural_network import MLPRegressor
 
-from benchmarks._command import make_parser, report
+from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._cornn_functions import NAMES, sample
 from benchmarks._dense import fit_quietly
 from benchmarks._report import verdict
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from benchmarks.quick import swat
 
 BUDGETS = (65, 261)  # non-zeros; the second is what a dense network of 3 x 10 has
@@ -276,9 +275,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     dict
         The results.
     """
-    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
-    if options.resume and options.out.exists():
-        results["runs"] = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    results = begin(options)
     done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
     todo = [
         (name, options.rows, seed, options.max_epochs)
@@ -314,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--rows", type=int, default=3_750, help="training rows")
     add("--max-epochs", type=int, default=1_000, help="of Adam, and iterations of L-BFGS")
     add("--jobs", type=int, default=1, help="processes")
-    add("--resume", action="store_true", help="keep the records that --out holds")
+    add_resume_option(parser)
     report(parser.parse_args(arguments), run_all, make_report)
 
 

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
-from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._command import add_resume_option, add_table_options, make_parser, report
 from benchmarks._data import load_table, split_table
 from benchmarks._dense_peers import dense_peers
 from benchmarks._peers_report import draw_curves, make_report
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from benchmarks._sparse_peers import lassonet_path, magnitude_pruning
 from benchmarks.advantage import test_loss
 from benchmarks.quick import MAX_ROWS, swat
@@ -152,9 +152,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
                 file=sys.stderr,
             )
             skipped.append(name)
-    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
-    if options.resume and options.out.exists():
-        results["runs"] = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    results = begin(options)
     done = {(run["table"], run["seed"]) for run in results["runs"]}
     todo = []
     for seed in range(options.seeds):
@@ -185,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser("peers", __doc__)
     add_table_options(parser, n_seeds=3)
     add = parser.add_argument
-    add("--resume", action="store_true", help="keep the records that --out holds")
+    add_resume_option(parser)
     methods = (*PEERS, *dense_peers("regression", 0))
     add("--skip", nargs="+", default=[], choices=methods, metavar="METHOD", help="leave out")
     add("--picture", type=Path, help="draw score against size into this file")

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._command import add_table_options, make_parser, report
+from benchmarks._command import add_resume_option, add_table_options, make_parser, report
 from benchmarks._data import load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._report import STEPS, make_report
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from sklearn_swat import SWATClassifier, SWATRegressor
 
 MAX_ROWS = 10_000
@@ -51,16 +51,10 @@ def fit():
     sklearn_swat.SWATRegressor(random_state=0).fit(X, y)
     return time.perf_counter() - start
 first, second = fit(), fit()
-try:  # not ru_maxrss, which on Linux starts at what the parent process held
-    lines = open("/proc/self/status").read().splitlines()
-    peak = 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-except OSError:
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
+from benchmarks._fit_probe import peak_megabytes
 print(json.dumps({
     "import_seconds": seconds, "import_loads_torch": imported_torch,
-    "first_fit_seconds": first, "second_fit_seconds": second, "peak_megabytes": peak / 1e6,
+    "first_fit_seconds": first, "second_fit_seconds": second, "peak_megabytes": peak_megabytes(),
 }))
 """
 
@@ -316,16 +310,12 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     dict
         The results.
     """
-    results: dict[str, Any] = {"meta": describe_machine(), "process": None, "runs": []}
-    if options.resume and options.out.exists():
-        kept = json.loads(options.out.read_text(encoding="utf-8"))
-        results["runs"] = [
-            run
-            for run in kept["runs"]
-            if "error" not in run and (options.skip_descent or "descent" in run)
-        ]
-        if kept["meta"] != results["meta"]:
-            print(f"note: {options.out} was begun with {kept['meta']}", file=sys.stderr)
+    results = begin(options)
+    results["runs"] = [
+        run
+        for run in results["runs"]
+        if "error" not in run and (options.skip_descent or "descent" in run)
+    ]
     results["process"] = measure_process()
     done = {(run["table"], run["seed"]) for run in results["runs"]}
     todo = [
@@ -356,9 +346,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = make_parser("quick", __doc__)
     add_table_options(parser, n_seeds=3)
-    add = parser.add_argument
-    add("--resume", action="store_true", help="keep the records that --out holds")
-    add("--skip-descent", action="store_true", help="leave out the comparison of descents")
+    add_resume_option(parser)
+    parser.add_argument(
+        "--skip-descent", action="store_true", help="leave out the comparison of descents"
+    )
     report(parser.parse_args(arguments), run_all, make_report)
 
 

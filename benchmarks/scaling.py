@@ -9,7 +9,6 @@ are kept as JSON, one record per measurement, and the report is computed from th
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from time import perf_counter, process_time
 from typing import Any
@@ -19,11 +18,11 @@ import pandas as pd
 from sklearn.datasets import make_friedman1
 from sklearn.linear_model import LinearRegression
 
-from benchmarks._command import make_parser, report
+from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._dense import dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._fit_probe import measure_fit
 from benchmarks._report import verdict
-from benchmarks._results import describe_machine, run_and_keep
+from benchmarks._results import begin, run_and_keep
 from sklearn_swat import SWATRegressor
 
 PARTS: dict[str, tuple[int, ...]] = {
@@ -251,9 +250,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     dict
         The results.
     """
-    results: dict[str, Any] = {"meta": describe_machine(), "runs": []}
-    if options.resume and options.out.exists():
-        results["runs"] = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    results = begin(options)
     done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
     todo = [
         (part, value, seed)
@@ -287,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="what to measure")
     add("--largest", type=int, default=1_000_000, help="rows, features or restarts of a fit")
     add("--seeds", type=int, default=1, help="repetitions, with other rows")
-    add("--resume", action="store_true", help="keep the records that --out holds")
+    add_resume_option(parser)
     report(parser.parse_args(arguments), run_all, make_report)
 
 

@@ -257,8 +257,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
             A row of weight 2 counts exactly as two rows, of this call or another.
         classes : array-like of shape (n_classes,), default=None
             All classes that may come; needed in the first call, unless there are several
-            labels. For a class that the first call has no row of, half a row is added at
-            the mean of the features.
+            labels. A class that the first call has no row of counts as half a row, spread
+            over those that are there.
 
         Returns
         -------

@@ -95,7 +95,7 @@ class DescentSettings:
     activations : tuple of str
     start : {"data", "random"} or SparseMLP
         A network on standardised rows, or how to choose the start points.
-    space : {"latent", "weights"}
+    space : {"both", "latent", "weights"}
     max_iter : int
     learning_rate : float
     batch_size : int or "auto"

@@ -16,6 +16,9 @@ from scipy.special import entr, expit, softmax
 Array = NDArray[np.float64]
 
 PRECISION = 3.0  # of the normal prior on weights, beside standardised inputs and targets
+# The normalised loss below which that prior weakens no further for labels: being told apart
+# on some rows is no proof that they always can be, and the answer would be probabilities of 0.
+LEAST_VALUE = 0.1
 
 # A class or label share is kept this far from 0 and 1 in the best constant: its raw
 # output stays within about +-23, where neither exp nor a later gradient overflows.
@@ -47,16 +50,11 @@ class Loss(ABC):
         The output activation that belongs to it, by scikit-learn's name.
     dispersion : float
         Half the loss's ratio to a negative log likelihood, where it is that of a constant.
-    least_value : float
-        The normalised loss below which the prior weakens no further: labels that can be told
-        apart on some rows are no proof that they always can, and probabilities without
-        bounds would be the answer.
     """
 
     name: str
     out_activation: str
     dispersion: float = 0.5
-    least_value: float = 0.1
 
     def value(self, raw: Array, target: Array, weight: Array) -> float:
         """Weighted mean over the rows of the loss of a row.
@@ -152,8 +150,8 @@ class Loss(ABC):
             ``PRECISION * dispersion * value / (n k)``; without the k where outputs are not
             averaged.
         """
-        if not self.entropy(target).any():  # labels; probabilities may be told exactly
-            value = max(value, self.least_value)
+        if self.has_labels(target):  # probabilities may be told exactly
+            value = max(value, LEAST_VALUE)
         n_terms = len(target) * self.n_averaged(target)
         return PRECISION * self.dispersion * value / n_terms
 
@@ -164,6 +162,10 @@ class Loss(ABC):
     def has_labels(self, target: Array) -> bool:
         """Tell 0/1 labels, which have no entropy, from probabilities and other numbers."""
         return not (target * (1 - target)).any()
+
+    def _less_entropy(self, losses: Array, target: Array) -> Array:
+        """Log-losses (n,) as divergences from the target: the same for labels."""
+        return losses if self.has_labels(target) else losses - self.entropy(target)
 
     def curvature_factor(self, raw: Array, weight: Array) -> Array:
         """Return a square root of the loss's curvature by the raw outputs.
@@ -212,7 +214,6 @@ class SquaredError(Loss):
     name = "squared_error"
     out_activation = "identity"
     dispersion = 1.0
-    least_value = 0.0
 
     def has_labels(self, target: Array) -> bool:
         """Return False: these are numbers."""
@@ -253,7 +254,7 @@ class LogisticLoss(Loss):
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
         losses = (np.logaddexp(0.0, raw) - target * raw).mean(axis=1)
-        return np.asarray(losses if self.has_labels(target) else losses - self.entropy(target))
+        return self._less_entropy(losses, target)
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return (expit(raw) - target) / raw.shape[1]
@@ -288,8 +289,7 @@ class SoftmaxLoss(Loss):
         # SciPy's logsumexp, five times as fast: pruning calls this ten thousand times.
         highest = raw.max(axis=1)
         total = np.log(np.exp(raw - highest[:, None]).sum(axis=1)) + highest
-        losses = total - np.einsum("ij,ij->i", raw, target)
-        return np.asarray(losses if self.has_labels(target) else losses - self.entropy(target))
+        return self._less_entropy(total - np.einsum("ij,ij->i", raw, target), target)
 
     def _row_gradients(self, raw: Array, target: Array) -> Array:
         return np.asarray(softmax(raw, axis=1) - target)

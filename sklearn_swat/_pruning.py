@@ -45,7 +45,6 @@ __all__ = [
     "judge",
     "pareto_front",
     "prior_strength",
-    "prune_path",
     "pruning_rounds",
     "refine",
 ]
@@ -150,7 +149,7 @@ def fold_linear_layers(network: SparseMLP) -> SparseMLP:
     return network
 
 
-def prune_path(
+def pruning_rounds(
     network: SparseMLP,
     train: Rows,
     validation: Rows,
@@ -160,7 +159,7 @@ def prune_path(
     keep: float = 0.93,
     smallest: int = 0,
     should_stop: ShouldStop | None = None,
-) -> list[PathPoint]:
+) -> Iterator[PathPoint]:
     """Refine a network and remove its least salient weights, round after round.
 
     Parameters
@@ -183,9 +182,9 @@ def prune_path(
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 
-    Returns
-    -------
-    list of PathPoint
+    Yields
+    ------
+    PathPoint
         From large to small: the given network as it is, one point per round, and
         last the constant network, output biases only.
 
@@ -194,25 +193,6 @@ def prune_path(
     ValueError
         If `keep` lies outside (0, 1), or the training targets are constant.
     """
-    rounds = pruning_rounds(
-        network, train, validation, loss,
-        max_iter=max_iter, keep=keep, smallest=smallest, should_stop=should_stop,
-    )  # fmt: skip
-    return list(rounds)
-
-
-def pruning_rounds(
-    network: SparseMLP,
-    train: Rows,
-    validation: Rows,
-    loss: Loss,
-    *,
-    max_iter: int = 60,
-    keep: float = 0.93,
-    smallest: int = 0,
-    should_stop: ShouldStop | None = None,
-) -> Iterator[PathPoint]:
-    """Yield the points of `prune_path` as they are found; its parameters are the same."""
     if not 0 < keep < 1:
         raise ValueError(f"keep must lie strictly between 0 and 1, got {keep}: try 0.93")
     reference = loss.constant_loss(train.target, train.weight)

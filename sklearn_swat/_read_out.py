@@ -73,10 +73,11 @@ def read_out(
     hidden, target = network.last_hidden(X).double(), target.double()  # (C, N, H)
     hidden = hidden.nan_to_num(0.0, 0.0, 0.0)  # an overflow must not stop the other networks
     mean = (share * hidden).sum(1, keepdim=True)
-    centred = (hidden - mean) * share.sqrt()
-    variances, vectors = torch.linalg.eigh(centred.mT @ centred)
+    centred = hidden - mean
+    weighted = centred * share.sqrt()
+    variances, vectors = torch.linalg.eigh(weighted.mT @ weighted)
     problem = _Problem(
-        (hidden - mean) @ vectors,
+        centred @ vectors,
         variances.clamp(min=0),
         share,
         torch.tensor(PENALTIES, dtype=hidden.dtype, device=hidden.device),

@@ -221,6 +221,7 @@ def search(
     beginnings.append(problem.linear())  # what hidden neurons have to be better than
     points: list[PathPoint] = [constant]
     refits: list[PathPoint] = []
+    all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
         all_ran, asked_to_stop = _prune(
             beginnings, problem, n_jobs, control, paths_end, points,
@@ -229,8 +230,6 @@ def search(
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
-    else:
-        all_ran = False
     # What descent found was judged at its luckiest step, and pruning starts at all of it:
     # it is an answer only where no pruning path is.
     if not all_ran:

@@ -19,7 +19,7 @@ from ._autoencoder import MultiScaleAutoencoder
 from ._network import SparseMLP
 from ._soft_network import NetworkScores, per_candidate, soften
 
-ENCODED_ROWS = 1024  # rows that the data-set encoder reads; pretraining saw up to 512
+ENCODED_ROWS = 1024  # rows that a start is made of; pretraining saw up to 512
 INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
 TARGET_BOUND = 12.0
 SPREAD = 1.0  # between the restarts from the same rows, in random networks

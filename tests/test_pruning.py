@@ -26,12 +26,16 @@ from sklearn_swat._pruning import (
     fold_linear_layers,
     folded_nnz,
     pareto_front,
-    prune_path,
+    pruning_rounds,
     refine,
 )
 from sklearn_swat._refinement import Objective
 
 SQUARED = LOSSES["squared_error"]
+
+
+def prune_path(*arguments, **options):
+    return list(pruning_rounds(*arguments, **options))
 
 
 def random_network(depth, loss, d=4, k=2, width=5, seed=0, density=1.0):

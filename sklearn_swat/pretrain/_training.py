@@ -36,7 +36,6 @@ from ._muon import Muon
 BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
 HELD_OUT_BATCHES = 24
 WARM_UP_BATCHES = 300
-_DAMAGE = (OSError, EOFError, UnpicklingError)  # that reading a file may meet
 MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 

@@ -99,9 +99,12 @@ def loose_differences(recorded, found):
 def message(name, told, path, is_same_platform):
     """Say what changed, in which fit, and what to do."""
     where = "has changed" if is_same_platform else "is not what it is on another platform"
-    return "\n".join(
-        [f"the {name} fit {where} (record: {path.name}):", *(f"  {each}" for each in told)]
-        + [f"if this is meant, record it anew: {COMMAND}"]
+    return "\n  ".join(
+        [
+            f"the {name} fit {where} (record: {path.name}):",
+            *told,
+            f"if this is meant, record it anew: {COMMAND}",
+        ]
     )
 
 

@@ -59,7 +59,7 @@ def test_a_difference_is_told(change, told):
 
 
 def test_rounding_is_no_difference_and_another_score_is_one():
-    record = {"score": 0.5, "predictions": [1.0], **dict.fromkeys(golden.ARCHITECTURE, [1])}
+    record = {"score": 0.5, "predictions": [1.0], **dict.fromkeys(golden.ARCHITECTURE, 1)}
     assert golden.differences(record, record | {"predictions": [1 + 1e-7]}) == []
     assert len(golden.differences(record, record | {"predictions": [1 + 1e-5]})) == 1
     assert len(golden.loose_differences(record, record | {"score": 0.4})) == 1

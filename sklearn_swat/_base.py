@@ -351,8 +351,9 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         network = self.network_  # raises AttributeError before a fit
         scaling = self._memory.scaling
         deviation = np.zeros(self.n_features_in_)
-        deviation[scaling.features] = scaling.x_deviation
-        return _front.feature_importances(network, deviation, scaling.y_deviation)
+        deviation[scaling.features] = np.abs(scaling.x_deviation)  # mirrored: negative
+        y_deviation = np.abs(scaling.y_deviation[np.argsort(scaling.outputs)])
+        return _front.feature_importances(network, deviation, y_deviation)
 
     def get_support(self, indices: bool = False) -> NDArray[Any]:
         """Return which features the chosen network uses.

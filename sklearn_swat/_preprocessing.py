@@ -1,7 +1,6 @@
 """From raw rows to what every stage works on, and from its networks back to raw rows.
 
-NumPy only. Rows are brought into a canonical order first, so that their order,
-and whether a row is repeated or has an integer weight, cannot change a fit.
+NumPy only.
 """
 
 from __future__ import annotations
@@ -19,50 +18,6 @@ Array = NDArray[np.float64]
 # A column whose deviation is below this share of its largest magnitude is constant:
 # what varies there is rounding.
 _ROUNDING = 1e-12
-
-
-def canonical_rows(X: Array, target: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Drop rows of no or negligible weight, merge equal rows, and sort.
-
-    Negligible is a weight below the rounding error of the sum of all: such a row could
-    not move a mean, but lie as many standard deviations from it as it likes.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    target : ndarray of shape (n, k)
-    weight : ndarray of shape (n,)
-        Of any finite scale.
-
-    Returns
-    -------
-    X, target, weight : ndarray
-        Of the distinct rows, in lexicographic order; weights of equal rows are added,
-        and the largest of them is 1, so that their scale changes nothing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X, target, weight = np.array([[2.0], [1.0], [2.0]]), np.zeros((3, 1)), np.ones(3)
-    >>> [part.tolist() for part in canonical_rows(X, target, weight)]
-    [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0]]
-    """
-    # A power of two rounds nothing, and sums of what it leaves do not overflow.
-    weight = np.ldexp(weight, -np.frexp(weight.max(initial=0.0))[1])
-    counts = weight > np.finfo(np.float64).eps * weight.sum()
-    # + 0.0 turns -0.0 into 0.0, so that equal rows are equal in bits too.
-    both = np.hstack([target[counts], X[counts]]) + 0.0
-    order = np.lexsort(both.T[::-1])
-    both, weight = both[order], weight[counts][order]
-    is_new = np.ones(len(both), dtype=bool)
-    is_new[1:] = (both[1:] != both[:-1]).any(axis=1)
-    weight = np.add.reduceat(weight, np.flatnonzero(is_new))
-    k = target.shape[1]
-    return (
-        np.ascontiguousarray(both[is_new, k:]),
-        np.ascontiguousarray(both[is_new, :k]),
-        weight / weight.max(initial=0.0),
-    )
 
 
 def total_weight(weight: Array) -> float:
@@ -114,9 +69,14 @@ class Scaling:
         zeros, where none varies.
     n_features : int
     x_mean, x_deviation : ndarray of shape (d_varying,)
+        A feature is mirrored where its deviation is negative.
+    outputs : int ndarray of shape (k,)
+        The targets, as a network gives them.
     y_mean, y_deviation : ndarray of shape (k,)
         Of the targets for a regression, 0 and 1 for classes. The deviation of a constant
-        is its magnitude, so that rounding stays small.
+        is its magnitude, so that rounding stays small. Where it is negative, a network
+        gives the opposite of a target, or the complement of a label.
+    is_regression : bool
     varies : bool, default=True
         Whether any column does.
     """
@@ -125,8 +85,10 @@ class Scaling:
     n_features: int
     x_mean: Array
     x_deviation: Array
+    outputs: NDArray[np.intp]
     y_mean: Array
     y_deviation: Array
+    is_regression: bool
     varies: bool = True
 
     @classmethod
@@ -144,7 +106,10 @@ class Scaling:
         else:
             y_mean, y_deviation = np.zeros(target.shape[1]), np.ones(target.shape[1])
         of_inputs = mean[features], deviation[features]
-        return cls(features, X.shape[1], *of_inputs, y_mean, y_deviation, varies)
+        outputs = np.arange(target.shape[1])
+        return cls(
+            features, X.shape[1], *of_inputs, outputs, y_mean, y_deviation, is_regression, varies
+        )
 
     def scale_inputs(self, X: Array) -> Array:
         """Standardise the varying columns of `X`."""
@@ -155,6 +120,9 @@ class Scaling:
 
     def scale_targets(self, target: Array) -> Array:
         """Standardise targets; labels stay what they are."""
+        target = target[:, self.outputs]
+        if not self.is_regression:
+            return np.where(self.y_deviation < 0, 1 - target, target)
         return (target - self.y_mean) / self.y_deviation
 
     def fold(self, network: SparseMLP) -> SparseMLP:
@@ -174,6 +142,8 @@ class Scaling:
         first = np.zeros((self.n_features, weights[0].shape[1]))
         first[self.features] = weights[0]
         weights[0] = first
+        back = np.argsort(self.outputs)
+        weights[-1], biases[-1] = weights[-1][:, back], biases[-1][back]
         return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
 
     def can_fold(self, network: SparseMLP) -> bool:
@@ -206,8 +176,8 @@ class Scaling:
         were zero.
         """
         weights, biases = list(network.weights), list(network.biases)
-        weights[-1] = weights[-1] / self.y_deviation
-        biases[-1] = (biases[-1] - self.y_mean) / self.y_deviation
+        weights[-1] = weights[-1][:, self.outputs] / self.y_deviation
+        biases[-1] = (biases[-1][self.outputs] - self.y_mean) / self.y_deviation
         varying = weights[0][self.features]
         biases[0] = biases[0] + self.x_mean @ varying
         weights[0] = varying * self.x_deviation[:, None]

@@ -16,12 +16,13 @@ import numpy as np
 from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
+from ._canonical import Columns, canonical_rows, counting_rows
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._preprocessing import Scaling, canonical_rows, split_rows, total_weight
+from ._preprocessing import Scaling, split_rows, total_weight
 from ._pruning import (
     PathPoint,
     choose,
@@ -87,8 +88,11 @@ class _Problem:
         validation_fraction: float,
         random_state: np.random.RandomState,
     ) -> _Problem:
-        X, target, weight = canonical_rows(data.X, data.target, data.weight)
+        X, target, weight = counting_rows(data.X, data.target, data.weight)
         is_regression = loss.name == "squared_error"
+        columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
+        X, target = columns.arrange(X, target, is_regression=is_regression)
+        X, target, weight = canonical_rows(X, target, weight)
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
         # Probabilities to be reproduced are split as numbers are: they form no classes.
@@ -97,7 +101,8 @@ class _Problem:
         train, validation = (_take(rows, part) for part in parts)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
-        return cls(rows, train, validation, loss, scaling, total_weight(data.weight))
+        raw = columns.on_raw_columns(scaling)
+        return cls(rows, train, validation, loss, raw, total_weight(data.weight))
 
     @cached_property
     def reference(self) -> float:

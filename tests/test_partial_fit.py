@@ -60,7 +60,9 @@ def part(rows, chosen):
 def remembered(network, rows, loss, l2):
     """A memory of rows that are taken as they are."""
     d, k = network.n_features, network.n_outputs
-    scaling = Scaling(np.arange(d), d, np.zeros(d), np.ones(d), np.zeros(k), np.ones(k))
+    outputs = np.arange(k), np.zeros(k), np.ones(k)
+    is_regression = loss.name == "squared_error"
+    scaling = Scaling(np.arange(d), d, np.zeros(d), np.ones(d), *outputs, is_regression)
     curvature = mean_curvature(network, rows, loss, l2)
     return Memory(scaling, float(rows.weight.sum()), l2, network, curvature)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from sklearn_swat._canonical import canonical_rows, counting_rows
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._preprocessing import Scaling, canonical_rows, moments, split_rows
+from sklearn_swat._preprocessing import Scaling, moments, split_rows
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def test_repeated_rows_equal_weighted_rows_in_any_order(rows):
     X, y = rows
     weight = np.arange(50) % 3.0
     index = np.random.RandomState(1).permutation(np.repeat(np.arange(50), weight.astype(int)))
-    weighted = canonical_rows(X, y, weight)
+    weighted = canonical_rows(*counting_rows(X, y, weight))
     repeated = canonical_rows(X[index], y[index], np.ones(len(index)))
     for one, other in zip(weighted, repeated, strict=True):
         np.testing.assert_array_equal(one, other)

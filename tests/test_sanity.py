@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes, load_iris, make_friedman1
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_friedman1
 from sklearn.linear_model import Ridge
 
 from sklearn_swat import SWATClassifier, SWATRegressor
@@ -86,12 +86,55 @@ def test_the_order_of_classified_rows_changes_nothing():
     np.testing.assert_array_equal(plain.predict_proba(X), mixed.predict_proba(X))
 
 
-def test_the_order_of_columns_permutes_the_network(waves, of_waves):
+TWO_RESTARTS = QUICK | {"n_restarts": 2}
+
+
+def test_the_order_of_columns_permutes_the_network(waves):
     X, y = waves
     order = np.array([3, 0, 5, 1, 2, 4])
-    permuted = SWATRegressor(**QUICK).fit(X[:, order], y)
-    assert permuted.hidden_layer_sizes_ == of_waves.hidden_layer_sizes_
-    np.testing.assert_allclose(permuted.predict(X[:, order]), of_waves.predict(X), rtol=1e-6)
+    plain = SWATRegressor(**TWO_RESTARTS).fit(X, y)
+    permuted = SWATRegressor(**TWO_RESTARTS).fit(X[:, order], y)
+    for one, other in zip(plain.path_, permuted.path_, strict=True):
+        np.testing.assert_array_equal(one.network.weights[0][order], other.network.weights[0])
+    np.testing.assert_allclose(permuted.predict(X[:, order]), plain.predict(X), rtol=1e-12)
+
+
+def test_mirrored_features_and_targets_are_mirrored_networks(waves, of_waves):
+    X, y = waves
+    factors = np.array([-1, 1, 1, -1, -1, 1])
+    model = SWATRegressor(**QUICK).fit(X * factors, -y)
+    np.testing.assert_array_equal(model.predict(X * factors), -of_waves.predict(X))
+
+
+def test_the_order_of_targets_permutes_the_outputs(waves):
+    X, y = waves
+    y = np.column_stack([y, X[:, 1] ** 2, np.sin(3 * X[:, 2])])
+    plain = SWATRegressor(**TWO_RESTARTS).fit(X, y)
+    permuted = SWATRegressor(**TWO_RESTARTS).fit(X, y[:, [2, 0, 1]])
+    np.testing.assert_array_equal(permuted.predict(X), plain.predict(X)[:, [2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("load", "renamed"),
+    [(load_iris, [1, 2, 0]), (load_iris, [0, 2, 1]), (load_breast_cancer, [1, 0])],
+)
+def test_classes_in_another_order_are_the_same_classes(load, renamed):
+    X, y = load(return_X_y=True)
+    X, y, renamed = X[::3], y[::3], np.array(renamed)
+    plain = SWATClassifier(**TWO_RESTARTS).fit(X, y)
+    other = SWATClassifier(**TWO_RESTARTS).fit(X, renamed[y])
+    np.testing.assert_array_equal(other.predict(X), renamed[plain.predict(X)])
+    np.testing.assert_allclose(
+        other.predict_proba(X)[:, renamed], plain.predict_proba(X), rtol=0, atol=1e-12
+    )
+
+
+def test_labels_in_another_order_and_their_complements_are_the_same_labels():
+    X, y = load_iris(return_X_y=True)
+    X, labels = X[::2], np.column_stack([y == 0, y != 1, y == 2])[::2].astype(int)
+    plain = SWATClassifier(**TWO_RESTARTS).fit(X, labels).predict_proba(X)
+    other = SWATClassifier(**TWO_RESTARTS).fit(X, 1 - labels[:, [1, 2, 0]]).predict_proba(X)
+    np.testing.assert_allclose(1 - other, plain[:, [1, 2, 0]], rtol=0, atol=1e-12)
 
 
 def test_features_of_noise_do_not_collapse_the_score():

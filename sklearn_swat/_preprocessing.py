@@ -252,3 +252,56 @@ def split_rows(
     is_train = np.ones(n, dtype=bool)
     is_train[validation] = False
     return np.flatnonzero(is_train), np.flatnonzero(~is_train)
+
+
+def representative_rows(
+    target: Array, weight: Array, n_rows: int, *, is_regression: bool
+) -> tuple[NDArray[np.intp], Array]:
+    """Choose rows that stand for all, evenly along the order of the targets.
+
+    One row for each of `n_rows` equal shares of the weight. A class of less weight than a
+    quarter of the mean one has more rows than that asks for, each of less weight: so a
+    rare class is not lost. (Beyond `n_rows` / 8 classes, only the shares count.)
+
+    Parameters
+    ----------
+    target : ndarray of shape (n, k)
+        Of canonical rows: sorted by target.
+    weight : ndarray of shape (n,)
+    n_rows : int
+    is_regression : bool
+
+    Returns
+    -------
+    index : int ndarray, ascending
+        All rows if there are no more than `n_rows`, else at most so many.
+    weight : ndarray
+        Of the chosen rows, of the same sum for every class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> target = np.arange(6.0)[:, None]
+    >>> representative_rows(target, np.array([1, 1, 1, 1, 4, 4.0]), 3, is_regression=True)
+    (array([1, 4, 5]), array([4., 4., 4.]))
+    """
+    n = len(target)
+    if n <= n_rows:
+        return np.arange(n), weight
+    starts = np.zeros(1, dtype=np.intp)
+    if not is_regression:
+        differs = np.flatnonzero((target[1:] != target[:-1]).any(axis=1))
+        if len(differs) < n_rows // 8:
+            starts = np.concatenate([starts, differs + 1])
+    sizes = np.diff(starts, append=n)
+    of_class = np.add.reduceat(weight, starts)
+    drawn = np.maximum(of_class / of_class.sum(), 0.25 / len(starts))
+    density = np.repeat(drawn / of_class, sizes)
+    ends = np.cumsum(weight * density)
+    middles = (np.arange(n_rows) + 0.5) * ends[-1] / n_rows
+    position, count = np.unique(np.searchsorted(ends, middles), return_counts=True)
+    position = np.minimum(position, n - 1)
+    chosen = count / density[position]
+    begins = np.searchsorted(position, starts)
+    sums = np.add.reduceat(chosen, begins)
+    return position, chosen * np.repeat(of_class / sums, np.diff(begins, append=len(position)))

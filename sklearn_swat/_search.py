@@ -22,7 +22,7 @@ from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._preprocessing import Scaling, split_rows, total_weight
+from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import (
     PathPoint,
     choose,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
 N_PATHS = 2  # the best candidates of the descent that a pruning path starts from
+SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -104,6 +105,26 @@ class _Problem:
         raw = columns.on_raw_columns(scaling)
         return cls(rows, train, validation, loss, raw, total_weight(data.weight))
 
+    def few(self, rows: Rows) -> Rows:
+        """Return rows that are enough to find networks by, which all rows then refine."""
+        is_regression = not self.loss.has_labels(self.rows.target)
+        index, weight = representative_rows(
+            rows.target, rows.weight, SEARCH_ROWS, is_regression=is_regression
+        )
+        return (
+            rows if len(index) == len(rows.weight) else replace(_take(rows, index), weight=weight)
+        )
+
+    @cached_property
+    def few_train(self) -> Rows:
+        """Training rows of the pruning paths."""
+        return self.few(self.train)
+
+    @cached_property
+    def few_validation(self) -> Rows:
+        """Validation rows of descent and pruning paths; their points are judged by all."""
+        return self.few(self.validation)
+
     @cached_property
     def reference(self) -> float:
         """The loss of the best constant, which losses are divided by."""
@@ -132,6 +153,12 @@ class _Problem:
     def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""
         return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
+
+    def judged(self, points: list[PathPoint]) -> list[PathPoint]:
+        """Judge points of few rows by all rows."""
+        if self.few_train is self.train and self.few_validation is self.validation:
+            return points
+        return [self.point(point.network) for point in points]
 
     def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
         """Return the Pareto front of the networks that raw rows can be given to."""
@@ -210,7 +237,7 @@ def search(
         return stage.part_done(lambda: stopped_at(descent))
 
     load = load_autoencoder if needs_autoencoder else None
-    task = DescentTask(problem.train, problem.validation, loss_name, problem.reference)
+    task = DescentTask(problem.train, problem.few_validation, loss_name, problem.reference)
     ends = descent_ends if refines else control.deadline
     descent, settings = descend_within_memory(task, settings, load, seed, report, ends)
     if descent.was_interrupted:
@@ -296,14 +323,14 @@ def _prune(
     n_ran = 0
     calls = [
         delayed(_run_path)(
-            network, problem.train, problem.validation, problem.loss, ends,
+            network, problem.few_train, problem.few_validation, problem.loss, ends,
             share=1 / -(-(n - i) // n_workers),  # as many paths share the time that is left
         )
         for i, network in enumerate(networks)
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_jobs), start=1):
-            points += path[1:]  # the first is as it was given
+            points += problem.judged(path[1:])  # the first is as it was given
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)

@@ -7,7 +7,12 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.datasets import (
+    load_diabetes,
+    load_iris,
+    make_friedman1,
+    make_multilabel_classification,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -16,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_swat import SWATClassifier, SWATRegressor
+from sklearn_swat import SWATClassifier, SWATRegressor, _search
 from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": [1, 2], "random_state": 0}
@@ -147,6 +152,28 @@ def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
     y = X @ np.arange(10.0)
     assert model.fit(X, y).depth_ == 0
     assert model.fit(X, y).score(X, y) > 0.99
+
+
+def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypatch):
+    X, y = make_friedman1(3000, n_features=6, noise=0.5, random_state=0)
+    paths = []
+    original = _search._run_path
+
+    def run_path(network, train, validation, *args, **kwargs):
+        paths.append((len(train.X), len(validation.X)))
+        return original(network, train, validation, *args, **kwargs)
+
+    monkeypatch.setattr(_search, "_run_path", run_path)
+    monkeypatch.setattr(_search, "SEARCH_ROWS", 400)
+    quick = {"max_iter": 5, "depth": 1, "max_width": 4, "random_state": 0}
+    model = SWATRegressor(**quick).fit(X, y)
+    assert set(paths) == {(400, 400)}
+    (chosen,) = (point for point in model.path_ if point.network is model.network_)
+    n_validation = 600  # which the loss and its error are of
+    assert chosen.validation_error < np.sqrt(2 / n_validation) * 2 * chosen.validation_loss
+    loss = np.square(model.predict(X) - y).mean() / y.var()
+    assert loss == pytest.approx(chosen.validation_loss, rel=0.25)
+    assert model.score(X, y) > 0.7
 
 
 @pytest.mark.parametrize("max_nnz", [3.5, "a"])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sklearn_swat._canonical import canonical_rows, counting_rows
+from sklearn_swat._canonical import Columns, canonical_rows, counting_rows
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._preprocessing import Scaling, moments, split_rows
+from sklearn_swat._preprocessing import Scaling, moments, representative_rows, split_rows
 
 
 @pytest.fixture
@@ -59,3 +59,52 @@ def test_every_class_stays_in_training_and_validation_has_its_share():
 def test_two_rows_are_both_training_and_validation():
     train, validation = split_rows(np.eye(2), 0.2, np.random.RandomState(0), is_regression=True)
     assert train.tolist() == validation.tolist() == [0, 1]
+
+
+def test_few_rows_stand_for_all_and_a_rare_class_is_kept():
+    target = np.repeat([0.0, 1.0, 2.0], [70_000, 30, 30_000])[:, None]
+    weight = np.random.RandomState(0).randint(1, 4, len(target)).astype(float)
+    index, found = representative_rows(target, weight, 2000, is_regression=False)
+    assert (np.diff(index) > 0).all()
+    assert len(index) <= 2000
+    for label in (0, 1, 2):
+        of_class, chosen = target[:, 0] == label, target[index, 0] == label
+        assert found[chosen].sum() == pytest.approx(weight[of_class].sum())
+    assert (target[index, 0] == 1).sum() == 30
+
+
+def test_few_rows_of_numbers_have_their_distribution():
+    random_state = np.random.RandomState(0)
+    target, weight = np.sort(random_state.standard_normal((5000, 1)), axis=0), np.ones(5000)
+    weight[::7] = 3
+    index, found = representative_rows(target, weight, 500, is_regression=True)
+    assert found.sum() == pytest.approx(weight.sum())
+    share, all_share = found / found.sum(), weight / weight.sum()
+    for power in (1, 2):
+        assert share @ target[index] ** power == pytest.approx(all_share @ target**power, abs=0.02)
+
+
+def test_columns_of_equal_moments_keep_their_order_and_labels_their_signs():
+    X = np.tile(np.random.RandomState(0).standard_normal((30, 1)), 3)
+    columns = Columns.of(X, np.eye(3)[np.arange(30) % 3], np.ones(30), one_hot=True)
+    assert columns.features.tolist() == [0, 1, 2]
+    assert columns.output_signs.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("is_regression", [True, False])
+def test_a_raw_scaling_is_one_of_arranged_columns(rows, is_regression):
+    X, y = rows
+    target = y if is_regression else (y > 0.5).astype(float)
+    columns = Columns.of(X, target, np.ones(50), one_hot=False)
+    arranged, labels = columns.arrange(X, target, is_regression=is_regression)
+    scaling = Scaling.of(arranged, labels, np.ones(50), is_regression=is_regression)
+    raw = columns.on_raw_columns(scaling)
+    np.testing.assert_allclose(raw.scale_inputs(X), scaling.scale_inputs(arranged), atol=1e-12)
+    np.testing.assert_allclose(raw.scale_targets(target), scaling.scale_targets(labels), atol=1e-12)
+    assert (columns.feature_signs == -1).any() or (columns.output_signs == -1).any()
+    weights = np.random.RandomState(1).standard_normal((3, 2))
+    network = SparseMLP((weights,), (np.ones(2),), (), "identity" if is_regression else "logistic")
+    found = raw.fold(network).predict(X)
+    standard = network.predict(raw.scale_inputs(X))
+    np.testing.assert_allclose(raw.scale_targets(found), standard, atol=1e-12)
+    np.testing.assert_allclose(raw.unfold(raw.fold(network)).weights[0], weights, atol=1e-12)

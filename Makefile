@@ -4,19 +4,30 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
 QUICK_ARGS ?=
+NOX_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WITH_DOCS := $(VENV)/.installed-docs
 
-.PHONY: demo test docs pages lint quick clean
+.PHONY: demo test coverage versions docs pages lint quick clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+# Fails below the share that pyproject.toml asks for.
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing $(PYTEST_ARGS)
+
+# The tests with the lowest and with the newest versions of all dependencies. On Linux both bring
+# torch with gigabytes of CUDA, unless `UV_TORCH_BACKEND=cpu make versions` says otherwise.
+versions: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet 'nox[uv]>=2025.2'
+	$(BIN)/nox $(NOX_ARGS)
 
 # Strict: a warning is an error. It needs no network; the site is docs/_build/html/index.html. From
 # scratch, because Sphinx would keep the pictures of examples that run differently by now.

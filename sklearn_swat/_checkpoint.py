@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 
@@ -69,10 +69,12 @@ def save_checkpoint(
         "config": json.dumps(asdict(autoencoder.config)),
         "training": json.dumps(training),
     }
-    write_whole(path, lambda draft: save_file(tensors, draft, metadata=header))
+    # The library's writer of files makes a draft of its own, which a kill would leave.
+    content = save(tensors, metadata=header)
+    write_whole(path, lambda draft: Path(draft).write_bytes(content))
 
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[str], None]) -> None:
+def write_whole(path: str | os.PathLike[str], write: Callable[[str], object]) -> None:
     """Write a file beside `path` and put it in its place once it is on the disk.
 
     Parameters

@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 import sklearn_swat
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
 from sklearn_swat._control import Deadline
+from tests.whole import assert_is_whole
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "random_state": 0}
 PACKAGE = str(Path(sklearn_swat.__file__).parent)
@@ -34,17 +35,6 @@ def diabetes():
 def iris():
     X, y = load_iris(return_X_y=True)
     return X[::2], y[::2]
-
-
-def assert_is_whole(model, X):
-    """Check that all fitted attributes are of one and the same fit."""
-    assert np.isfinite(model.predict(X)).all()
-    (position,) = (i for i, p in enumerate(model.path_) if p.network is model.network_)
-    assert model.loss_ == model.path_[position].train_loss
-    assert model._memory.network is model.network_
-    assert len(model.loss_curve_) == len(model.history_)
-    assert model.n_features_in_ == model.network_.n_features == model._memory.scaling.n_features
-    assert not hasattr(model, "_callback_fit_ctx")
 
 
 # ------------------------------------------------------------------------------- Ctrl-C

@@ -56,6 +56,9 @@ LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the l
 THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
+# What every second restart has alone, where it is one of several activations: smooth targets are
+# found with fewer neurons, and two kinds of candidates differ more than two of one kind.
+SMOOTH = "tanh"
 
 Report = Callable[["Descent"], bool]
 
@@ -261,15 +264,13 @@ class _Run:
         encoded, scale, shift = class_scores(task.train.target, task.train.weight, task.loss_name)
         self.encoded_target = self._tensor(encoded)
         self.scale, self.shift = self._tensor(scale), self._tensor(shift)
-        self.allowed = torch.tensor(
-            [name in settings.activations for name in ACTIVATION_NAMES], device=settings.device
-        )
         self.candidates = [
             Candidate(depth, restart)
             for depth in settings.depths
             for restart in range(settings.n_restarts)
         ]
         self.alive = list(self.candidates)
+        self.allowed = self._allowed_activations()
         self.result = Descent(self.candidates)
         self.best_price = np.inf
         self.decoder_parameters: dict[str, Tensor] = {}
@@ -279,6 +280,18 @@ class _Run:
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.settings.device)
+
+    def _allowed_activations(self) -> Tensor:
+        """Return which activations the neurons of every candidate may have, (C, 1, 1, A)."""
+        settings = self.settings
+        is_free = len(settings.activations) > 1 and not isinstance(settings.start, SparseMLP)
+        has_tanh_alone = is_free and SMOOTH in settings.activations
+        names = [
+            {SMOOTH} if has_tanh_alone and candidate.restart % 2 else set(settings.activations)
+            for candidate in self.alive
+        ]
+        allowed = [[name in chosen for name in ACTIVATION_NAMES] for chosen in names]
+        return torch.tensor(allowed, device=settings.device)[:, None, None]
 
     # ------------------------------------------------------------------ start points
     def _start(self) -> dict[str, Tensor]:
@@ -509,6 +522,7 @@ class _Run:
         }
         for moments in self.moments.values():
             moments.keep(kept)
+        self.allowed = self.allowed[kept]
         self._choose_decoders()
 
 

@@ -166,6 +166,7 @@ class Scaling:
         biases[0] = biases[0] - (self.x_mean / self.x_deviation) @ weights[0]
         weights[0] = weights[0] / self.x_deviation[:, None]
         weights[-1] = weights[-1] * self.y_deviation
+        weights = [w + 0.0 for w in weights]  # -0.0 from a mirrored feature is no number to keep
         biases[-1] = biases[-1] * self.y_deviation + self.y_mean
         return weights, biases
 

@@ -40,7 +40,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
-        Candidates per depth.
+        Candidates per depth. Unless it starts at a given network, every second one has
+        tanh neurons alone, if tanh is one of several activations: smooth targets take
+        fewer neurons then, and candidates that differ are worth more.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted

@@ -179,7 +179,7 @@ def sharpen(
     threshold : Tensor of shape (C,), optional
         Weights of smaller magnitude fade (and at sharpness 1 vanish): the
         trainable threshold of arXiv 2410.08339. None leaves every weight.
-    allowed : bool Tensor of shape (A,), optional
+    allowed : bool Tensor of shape (A,) or (C, 1, 1, A), optional
         Activations that may be used; None allows all.
 
     Returns

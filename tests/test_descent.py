@@ -113,3 +113,36 @@ def test_weight_space_can_start_where_the_data_set_encoder_does(diabetes):
         for space in ("latent", "weights")
     )
     np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+ALL = {"sigmoid", "tanh", "leaky_relu", "identity"}
+
+
+@pytest.mark.parametrize(
+    ("activations", "of_first", "of_second"),
+    [
+        ("all", ALL, {"tanh"}),
+        (["tanh", "identity"], {"tanh", "identity"}, {"tanh"}),
+        (["sigmoid", "identity"], {"sigmoid", "identity"}, {"sigmoid", "identity"}),
+        ("sigmoid", {"sigmoid"}, {"sigmoid"}),
+    ],
+)
+@pytest.mark.parametrize("start", ["data", "random"])
+def test_every_second_restart_has_tanh_neurons_alone(
+    diabetes, monkeypatch, activations, of_first, of_second, start
+):
+    found = [set(), set()]
+    original = _descent.descend
+
+    def descend(*args):
+        descent = original(*args)
+        for candidate in descent.candidates:
+            found[candidate.restart].update(*candidate.network.activations)
+        return descent
+
+    monkeypatch.setattr(_descent, "descend", descend)
+    settings = SMALL | {"max_iter": 3, "start": start, "activations": activations}
+    SWATRegressor(refine=False, **settings).fit(*diabetes)
+    assert all(found)
+    assert found[0] <= of_first
+    assert found[1] <= of_second

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_iris, make_friedman1
 from threadpoolctl import threadpool_info
 
 if __name__ == "__main__":  # run as a script, beside the package that need not be installed
@@ -22,11 +22,14 @@ from sklearn_swat import SWATClassifier, SWATRegressor
 
 FOLDER = Path(__file__).parent / "golden"
 COMMAND = "python tests/golden.py"
-SETTINGS = {"max_iter": 8, "depth": [1, 2], "max_width": 4, "n_restarts": 1, "random_state": 0}
+SETTINGS = {
+    "alpha": 1e-4, "max_iter": 8, "depth": [1, 2], "max_width": 4, "n_restarts": 1,
+    "random_state": 0,
+}  # fmt: skip
 FITS = {
-    "regression": (SWATRegressor, load_diabetes, 3),
-    "binary": (SWATClassifier, load_breast_cancer, 4),
-    "multi-class": (SWATClassifier, load_wine, 1),
+    "regression": (SWATRegressor, lambda: make_friedman1(150, noise=0.3, random_state=0)),
+    "binary": (SWATClassifier, lambda: load_breast_cancer(return_X_y=True)),
+    "multi-class": (SWATClassifier, lambda: load_iris(return_X_y=True)),
 }
 ARCHITECTURE = ("widths", "activations", "nonzero", "features", "front")
 TOLERANCE = 1e-6  # of predictions; those of a class are probabilities
@@ -50,8 +53,10 @@ def platform_key():
 @cache
 def fit(name):
     """Fit, and describe the network by what JSON can hold."""
-    kind, load, step = FITS[name]
-    X, y = (part[::step] for part in load(return_X_y=True))
+    kind, load = FITS[name]
+    X, y = load()
+    step = 1 + len(X) // 160
+    X, y = X[::step], y[::step]
     model = kind(**SETTINGS).fit(X, y)
     network = model.network_
     predict = model.predict if kind is SWATRegressor else model.predict_proba

@@ -1,5 +1,7 @@
 """Bad input: an error that names the value, the limit and the way out, or the trivial model."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
@@ -7,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
 from sklearn_swat._checkpoint import CheckpointError
+from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 5, "n_restarts": 1, "depth": [1], "random_state": 0}
 
@@ -140,3 +143,23 @@ def test_a_fit_interrupted_behind_the_descent_keeps_what_it_has(diabetes, monkey
         model.fit(*diabetes)
     assert model.score(*diabetes) > 0.3
     assert model.network_ in [point.network for point in model.path_]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([2, 3, 1], "start has 2 features and 1 outputs, but the data have 3 and 1"),
+        ([3, 3, 2], "start has 3 features and 2 outputs, but the data have 3 and 1"),
+        ([3, 2, 2, 2, 2, 2, 1], "start has 5 hidden layers, at most 4 are possible"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(sizes, message):
+    shapes = list(pairwise(sizes))
+    start = SparseMLP(
+        tuple(np.ones(shape) for shape in shapes),
+        tuple(np.ones(shape[1]) for shape in shapes),
+        tuple(("tanh",) * shape[1] for shape in shapes[:-1]),
+    )
+    X = np.random.RandomState(0).standard_normal((30, 3))
+    with pytest.raises(ValueError, match=message):
+        SWATRegressor(start=start, max_width=4, **QUICK).fit(X, X[:, 0])

@@ -339,3 +339,18 @@ def test_a_classifier_without_probabilities_is_refused(friedman):
     ).fit(X, np.arange(200) % 3)  # fmt: skip
     with pytest.raises(ValueError, match="end the module with torch"):
         compress(net, X, **QUICK)
+
+
+def test_outputs_that_are_not_finite_or_of_no_known_kind_are_refused(mlp, friedman):
+    class Broken(MLPRegressor):
+        def predict(self, X):
+            return np.full(len(X), np.nan)
+
+    broken = Broken()
+    broken.__dict__.update(vars(mlp))
+    with pytest.raises(ValueError, match="not finite"):
+        compress(broken, friedman[0], **QUICK)
+    other = clone(mlp)
+    other.__dict__.update(vars(mlp), out_activation_="poisson")
+    with pytest.raises(ValueError, match=r"output activation 'poisson' is none of.*squared_error"):
+        compress(other, friedman[0], **QUICK)

@@ -312,3 +312,13 @@ def test_a_map_of_linear_networks_alone_is_an_error_with_a_way_out():
     model.fit(X, X[:, 0])
     with pytest.raises(ValueError, match="lower alpha"):
         LatentSpaceDisplay.from_estimator(model)
+
+
+@pytest.mark.parametrize(
+    ("limits", "labels"), [((1, 25), ["2", "", "5", "20", ""]), ((1, 1000), [""] * 5)]
+)
+def test_ticks_between_powers_of_ten_have_labels_on_a_narrow_axis(limits, labels):
+    display = ParetoDisplay(nnz=[1, 20], values=[1.0, 0.1], value_name="loss").plot()
+    display.ax_.set_xlim(limits)
+    label = display.ax_.xaxis.get_minor_formatter()
+    assert [label(size, None) for size in (2, 3, 5, 20, 0)] == labels

@@ -11,6 +11,7 @@ from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, read_header
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._similarity import dissimilarity
+from sklearn_swat.pretrain import __main__ as command
 from sklearn_swat.pretrain import _training
 from sklearn_swat.pretrain._losses import (
     RIDGE,
@@ -231,3 +232,18 @@ def test_training_for_similarity_brings_the_distances_together():
         loss().backward()
         optimiser.step()
     assert float(loss().detach()) < 0.5 * before
+
+
+def test_the_command_line_passes_on_what_it_is_told(monkeypatch):
+    told = {}
+    monkeypatch.setattr(
+        command, "pretrain", lambda path, **options: told.update(options, path=path)
+    )
+    command.main(["a.safetensors", "--minutes", "2", "--start", "b", "--seed", "3", "--quiet"])
+    assert told == {
+        "path": "a.safetensors", "minutes": 2.0, "device": "cpu", "batch_size": 40,
+        "learning_rate": 1e-3, "resume": False, "start": "b", "seed": 3, "verbose": False,
+    }  # fmt: skip
+    command.main(["a.safetensors", "--resume"])
+    assert told["resume"]
+    assert told["verbose"]

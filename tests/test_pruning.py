@@ -21,6 +21,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import (
     PathPoint,
     Rows,
+    _surgeon,
     choose,
     constant_network,
     fold_linear_layers,
@@ -422,3 +423,28 @@ def test_a_layer_of_identity_neurons_is_multiplied_out_where_that_adds_nothing()
         (("identity",),),
     )  # fmt: skip
     assert fold_linear_layers(bottleneck) is bottleneck
+
+
+class Bowl:
+    """A loss of three numbers whose curvature, values and prunable ones are given."""
+
+    def __init__(self, matrix, value, prunable=(True, True, True)):
+        self.matrix, self.value, self.prunable = matrix, value, np.array(prunable)
+
+    def curvature(self, x):
+        return self.matrix.copy()
+
+
+def test_without_a_positive_curvature_the_diagonal_decides():
+    bowl = Bowl(np.diag([1.0, 2.0, -1e-3]) + np.eye(3)[::-1] * 5, None, (True, True, False))
+    np.testing.assert_array_equal(_surgeon(bowl, np.array([1.0, 2.0, 0.1]), 1), [0.0, 2.0, 0.1])
+
+
+def test_without_a_finite_loss_the_nominated_ones_go_and_the_others_stay():
+    bowl = Bowl(np.eye(3) * 2 + 1, lambda x: np.inf, (True, False, True))
+    np.testing.assert_array_equal(_surgeon(bowl, np.array([1.0, 2.0, 3.0]), 1), [0.0, 2.0, 0.0])
+
+
+def test_a_front_of_no_points_is_told():
+    with pytest.raises(ValueError, match="no points"):
+        choose([], 1e-3)

@@ -135,18 +135,16 @@ class Columns:
         share = weight / weight.sum()
         z, t = _standardised(X, weight), _standardised(target, weight)
         rarity = np.square(t).sum(axis=1)
-        feature_signs = _first_sign(
-            np.einsum("n,nj,nj,nj->j", share, z, z, z), (share * rarity) @ z
-        )
+        skewness = _third_moments(share, z)
+        feature_signs = _first_sign(skewness, (share * rarity) @ z)
         z *= feature_signs
         total = z.sum(axis=1) / np.sqrt(z.shape[1])
-        skewness = np.einsum("n,nj,nj,nj->j", share, t, t, t)
-        along = np.stack([skewness, (share * total) @ t, (share * total**2) @ t])
+        along = np.stack([_third_moments(share, t), (share * total) @ t, (share * total**2) @ t])
         output_signs = np.ones(t.shape[1]) if one_hot else _first_sign(*along)
         relevance = np.square((share[:, None] * z).T @ t).sum(axis=1)
         features = _descending(
             relevance,
-            np.einsum("n,nj,nj,nj->j", share, z, z, z),
+            skewness * feature_signs,
             (share * total**2) @ z,
             (share * total**3) @ z,
         )
@@ -183,6 +181,10 @@ def _standardised(values: Array, weight: Array) -> Array:
     scaled = np.asarray(values / unit - mean / unit)
     scaled[:, deviation == 0] = 0.0
     return scaled
+
+
+def _third_moments(share: Array, values: Array) -> Array:
+    return np.asarray(np.einsum("n,nj,nj,nj->j", share, values, values, values))
 
 
 def _steps(statistic: Array) -> Array:

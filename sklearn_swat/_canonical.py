@@ -112,12 +112,15 @@ class Columns:
     features : int ndarray of shape (d,)
         Their indices: those first that are correlated most with the targets.
     feature_signs : ndarray of shape (d,)
-        1 or -1, in that order: so that a feature's skewness is positive.
+        1 or -1, in that order: so that a feature's skewness is positive, or if it is 0 the
+        covariance with the squared targets; 1 if both are 0.
     outputs : int ndarray of shape (k,)
         The indices of the targets: those first whose distribution is skewed most,
         which are the rarest classes.
     output_signs : ndarray of shape (k,)
-        1 or -1. A label of sign -1 is taken as its complement. One-hot classes have none.
+        1 or -1: so that the skewness is positive, or if it is 0 the covariance with the sum
+        of the features, or with its square. A label of sign -1 is taken as its complement.
+        One-hot classes have none.
     """
 
     features: Indices

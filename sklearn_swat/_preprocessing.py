@@ -166,9 +166,9 @@ class Scaling:
         biases[0] = biases[0] - (self.x_mean / self.x_deviation) @ weights[0]
         weights[0] = weights[0] / self.x_deviation[:, None]
         weights[-1] = weights[-1] * self.y_deviation
-        weights = [w + 0.0 for w in weights]  # -0.0 from a mirrored feature is no number to keep
         biases[-1] = biases[-1] * self.y_deviation + self.y_mean
-        return weights, biases
+        # -0.0, which mirroring makes of 0.0, is no number to keep.
+        return [w + 0.0 for w in weights], [b + 0.0 for b in biases]
 
     def unfold(self, network: SparseMLP) -> SparseMLP:
         """Make a network of raw rows one of standardised rows: the inverse of `fold`.
@@ -298,11 +298,22 @@ def representative_rows(
     of_class = np.add.reduceat(weight, starts)
     drawn = np.maximum(of_class / of_class.sum(), 0.25 / len(starts))
     density = np.repeat(drawn / of_class, sizes)
-    ends = np.cumsum(weight * density)
-    middles = (np.arange(n_rows) + 0.5) * ends[-1] / n_rows
-    position, count = np.unique(np.searchsorted(ends, middles), return_counts=True)
-    position = np.minimum(position, n - 1)
-    chosen = count / density[position]
-    begins = np.searchsorted(position, starts)
-    sums = np.add.reduceat(chosen, begins)
-    return position, chosen * np.repeat(of_class / sums, np.diff(begins, append=len(position)))
+    mass = weight * density
+    # Rows of so much weight that one share is less are there for certain, once.
+    is_certain = np.zeros(n, dtype=bool)
+    n_free = n_rows
+    while (heavy := (mass > 0) & (mass * n_free >= mass.sum())).any():
+        is_certain |= heavy
+        mass[heavy] = 0
+        n_free = n_rows - int(is_certain.sum())
+    chosen = np.where(is_certain, weight, 0.0)
+    if n_free:
+        ends = np.cumsum(mass)
+        share = ends[-1] / n_free
+        middles = (np.arange(n_free) + 0.5) * share
+        drawn_at = np.searchsorted(ends, middles)
+        chosen[drawn_at] = share / density[drawn_at]
+    # No class is without a row: its least mass, a fifth of 1 / C, is more than a share.
+    index = np.flatnonzero(chosen)
+    sums = np.add.reduceat(chosen, starts)
+    return index, (chosen * np.repeat(of_class / sums, sizes))[index]

@@ -227,6 +227,7 @@ def search(
     n_verdicts = 1 + -(-settings.max_iter // EVALUATION_STEPS)
     stage = Stage(control, "descent", "verdict", n_verdicts)
     constant = problem.point(problem.constant())
+    choice([constant])  # no network is smaller: an impossible budget is refused before the work
 
     def stopped_at(descent: Descent) -> SearchResult:
         decoded = [problem.point(network) for network in _networks(descent.candidates)]

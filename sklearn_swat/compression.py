@@ -286,8 +286,10 @@ def _draw_rows(rows: Array, n_augmented: Any, random: np.random.RandomState) -> 
 
 
 def _like(rows: Array, X: Any) -> Any:
-    """Give rows the column names of X, if it is a pandas table."""
-    return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows
+    """Give rows the column names of X, if it is a table of pandas or polars."""
+    if hasattr(X, "iloc"):
+        return type(X)(rows, columns=X.columns)
+    return type(X)(dict(zip(X.columns, rows.T, strict=True))) if hasattr(X, "columns") else rows
 
 
 def _fit(teacher: Teacher, X: Any, target: Array, parameters: dict[str, Any]) -> Any:
@@ -298,6 +300,12 @@ def _fit(teacher: Teacher, X: Any, target: Array, parameters: dict[str, Any]) ->
     # Not by `fit`, which takes classes: the probabilities tell more.
     estimator = SWATClassifier(**parameters)
     estimator._validate_params()
+    if estimator.class_weight is not None:
+        raise ValueError(
+            f"class_weight={estimator.class_weight!r} has no use here, since the probabilities of "
+            "the MLP are learned and not its classes: leave it out, and pass rows of X in the "
+            "proportions that matter"
+        )
     rows = validate_data(estimator, X, dtype=np.float64)
     loss_name = teacher.network.out_activation
     estimator.classes_ = teacher.classes

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
@@ -354,3 +355,18 @@ def test_outputs_that_are_not_finite_or_of_no_known_kind_are_refused(mlp, friedm
     other.__dict__.update(vars(mlp), out_activation_="poisson")
     with pytest.raises(ValueError, match=r"output activation 'poisson' is none of.*squared_error"):
         compress(other, friedman[0], **QUICK)
+
+
+def test_a_polars_table_keeps_its_names(friedman):
+    X, y = friedman
+    table = pl.DataFrame(X[:100], schema=list("abcde"))
+    model = make_pipeline(StandardScaler(), regressor(4, **LBFGS)).fit(table, y[:100])
+    small = compress(model, table, **QUICK | {"n_augmented": 20})
+    assert small.estimator.feature_names_in_.tolist() == list("abcde")
+
+
+def test_class_weights_are_refused():
+    X, y = load_iris(return_X_y=True)
+    mlp = MLPClassifier(4, solver="lbfgs", random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="class_weight='balanced' has no use here"):
+        compress(mlp, X, class_weight="balanced", **QUICK)

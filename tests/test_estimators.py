@@ -176,6 +176,13 @@ def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypat
     assert model.score(X, y) > 0.7
 
 
+def test_an_impossible_budget_is_refused_before_the_descent(monkeypatch):
+    monkeypatch.setattr("sklearn_swat._descent.descend", None)
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="max_nnz=2 is less than the 3 numbers"):
+        SWATClassifier(max_nnz=2, **QUICK).fit(X, y)
+
+
 @pytest.mark.parametrize("max_nnz", [3.5, "a"])
 def test_a_budget_is_an_integer(diabetes, max_nnz):
     model = SWATRegressor(**QUICK).fit(*diabetes)

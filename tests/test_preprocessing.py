@@ -66,7 +66,7 @@ def test_few_rows_stand_for_all_and_a_rare_class_is_kept():
     weight = np.random.RandomState(0).randint(1, 4, len(target)).astype(float)
     index, found = representative_rows(target, weight, 2000, is_regression=False)
     assert (np.diff(index) > 0).all()
-    assert len(index) <= 2000
+    assert len(index) == 2000
     for label in (0, 1, 2):
         of_class, chosen = target[:, 0] == label, target[index, 0] == label
         assert found[chosen].sum() == pytest.approx(weight[of_class].sum())
@@ -78,6 +78,7 @@ def test_few_rows_of_numbers_have_their_distribution():
     target, weight = np.sort(random_state.standard_normal((5000, 1)), axis=0), np.ones(5000)
     weight[::7] = 3
     index, found = representative_rows(target, weight, 500, is_regression=True)
+    assert len(index) == 500
     assert found.sum() == pytest.approx(weight.sum())
     share, all_share = found / found.sum(), weight / weight.sum()
     for power in (1, 2):
@@ -108,3 +109,25 @@ def test_a_raw_scaling_is_one_of_arranged_columns(rows, is_regression):
     standard = network.predict(raw.scale_inputs(X))
     np.testing.assert_allclose(raw.scale_targets(found), standard, atol=1e-12)
     np.testing.assert_allclose(raw.unfold(raw.fold(network)).weights[0], weights, atol=1e-12)
+
+
+def test_rows_of_much_weight_are_chosen_once_and_leave_room_for_others():
+    target, weight = np.arange(3000.0)[:, None], np.ones(3000)
+    weight[[5, 900]] = 1e9
+    index, found = representative_rows(target, weight, 100, is_regression=True)
+    assert len(index) == 100
+    assert {5, 900} <= set(index)
+    np.testing.assert_allclose(found[np.isin(index, [5, 900])], 1e9, rtol=1e-12)
+
+
+def test_a_mirrored_output_has_no_negative_zeros(rows):
+    X, _ = rows
+    labels = (X[:, :1] > -1).astype(float)  # mostly 1, so that the rarer 0 is what is learned
+    columns = Columns.of(X, labels, np.ones(50), one_hot=False)
+    assert columns.output_signs.tolist() == [-1]
+    arranged, target = columns.arrange(X, labels, is_regression=False)
+    scaling = Scaling.of(arranged, target, np.ones(50), is_regression=False)
+    network = SparseMLP((np.zeros((3, 1)),), (np.zeros(1),), (), "logistic")
+    folded = columns.on_raw_columns(scaling).fold(network)
+    for array in (*folded.weights, *folded.biases):
+        assert not np.signbit(array).any()

@@ -63,4 +63,4 @@ $(WITH_DOCS): $(INSTALLED)
 	touch $@
 
 clean:
-	rm -rf $(VENV) out docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .nox out docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache

@@ -14,17 +14,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
-from torch.optim.adam import adam
 
 from ._activations import ACTIVATION_NAMES
+from ._adam import Adam
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
+from ._candidates import Candidate, Descent
 from ._losses import LOSSES
 from ._network import SparseMLP
 from ._objective import data_loss, hard_size, row_losses, soft_size
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from ._refinement import Rows
 
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
-ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
 WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
@@ -124,64 +124,6 @@ class DescentSettings:
     n_iter_no_change: int
     tol: float
     device: torch.device
-
-
-@dataclass
-class Candidate:
-    """One (depth, restart), and the best hard network it has passed through.
-
-    Attributes
-    ----------
-    depth, restart : int
-    network : SparseMLP
-        On standardised rows.
-    price : float
-        Its J: normalised validation loss plus alpha times size.
-    validation_loss : float
-        Normalised.
-    row_losses : ndarray of shape (N,), optional
-        The normalised loss of each validation row.
-    """
-
-    depth: int
-    restart: int
-    network: SparseMLP | None = None
-    price: float = np.inf
-    validation_loss: float = np.inf
-    row_losses: NDArray[np.float64] | None = None
-
-    def is_beaten(
-        self, price: float, row_losses: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> bool:
-        """Say whether a later network's lower price is more than luck with its rows."""
-        if self.row_losses is None:
-            return True
-        difference = row_losses - self.row_losses
-        spread = weight * (difference - difference @ weight)
-        error = np.sqrt(spread @ spread * len(weight) / max(1, len(weight) - 1))
-        return bool(price < self.price - ERRORS_TO_BEAT * error)
-
-
-@dataclass
-class Descent:
-    """What a descent found.
-
-    Attributes
-    ----------
-    candidates : list of Candidate, best first
-    history : list of dict
-        A record per evaluation: "step", "seconds", "candidates" (depth, restart),
-        and per candidate "train_loss" (soft), "validation_loss" (hard), "nnz" (hard).
-    n_iter : int
-        Steps taken.
-    was_interrupted : bool
-        By Ctrl-C; the candidates are the best so far.
-    """
-
-    candidates: list[Candidate]
-    history: list[dict[str, Any]] = field(default_factory=list)
-    n_iter: int = 0
-    was_interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -280,7 +222,7 @@ class _Run:
         self.best_price = np.inf
         self.decoder_parameters: dict[str, Tensor] = {}
         self.free = self._start()
-        self.moments = {name: _Adam(tensor) for name, tensor in self.free.items()}
+        self.moments = {name: Adam(tensor) for name, tensor in self.free.items()}
         self._choose_decoders()
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -436,7 +378,7 @@ class _Run:
         self.decoder_parameters = {}
         for name, tensor in parts.items():
             self.free[name] = tensor.clone().requires_grad_()
-            self.moments[name] = _Adam(tensor)
+            self.moments[name] = Adam(tensor)
 
     def _step(self, rate: float, sharpness: float) -> None:
         rows = self._batch()
@@ -540,27 +482,3 @@ class _Run:
             moments.keep(kept)
         self.allowed, self.sees = self.allowed[kept], self.sees[kept]
         self._choose_decoders()
-
-
-class _Adam:
-    """The moments of one tensor's gradients, for torch's functional Adam.
-
-    Adam treats every number by itself, so candidates do not interact and can be
-    dropped. (`torch.optim.Adam` would import torch's compiler: a second per process.)
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
-        self.n_steps = torch.tensor(0.0)
-
-    def step(self, tensor: Tensor, gradient: Tensor, rate: float) -> None:
-        """Move a tensor by one step, in place."""
-        adam(
-            [tensor], [gradient], [self.first], [self.second], [], [self.n_steps],
-            foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=0.0,
-            eps=1e-8, maximize=False,
-        )  # fmt: skip
-
-    def keep(self, lines: list[int]) -> None:
-        """Forget all lines but these."""
-        self.first, self.second = self.first[lines], self.second[lines]

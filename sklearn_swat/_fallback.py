@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from joblib import Parallel
 
 if TYPE_CHECKING:
-    from ._descent import Descent, DescentSettings, DescentTask, Report
+    from ._candidates import Descent
+    from ._descent import DescentSettings, DescentTask, Report
 
 # What torch and the libraries below it say when memory is not enough.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed", "not enough memory")

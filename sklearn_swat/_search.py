@@ -16,6 +16,7 @@ import numpy as np
 from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
+from ._candidates import Candidate, Descent
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
@@ -27,7 +28,7 @@ from ._refinement import Rows, ShouldStop
 from ._screening import Screening
 
 if TYPE_CHECKING:
-    from ._descent import Candidate, Descent, DescentSettings
+    from ._descent import DescentSettings
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 

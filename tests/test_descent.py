@@ -9,7 +9,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_swat import SWATRegressor, _descent
-from sklearn_swat._descent import Candidate
+from sklearn_swat._candidates import Candidate
 
 SPACES = ["both", "latent", "weights"]
 SMALL = {"depth": [1, 2], "n_restarts": 2, "max_iter": 20, "random_state": 0}

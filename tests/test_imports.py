@@ -9,7 +9,8 @@ import sklearn_swat
 
 PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
-    "_activations", "_base", "_classifier", "compression", "_control", "_documentation",
+    "_activations", "_base", "_candidates", "_classifier", "compression", "_control",
+    "_documentation",
     "_fallback", "_front", "__init__", "_losses", "_network", "_network_text", "_online",
     "_packing", "_parameters", "_preprocessing", "_problem", "_pruning", "_refinement",
     "_regressor", "_screening", "_search", "_teacher", "_threads",

@@ -1,0 +1,71 @@
+"""What descends: candidates, each with the best hard network it has passed through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._network import SparseMLP
+
+ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
+
+
+@dataclass
+class Candidate:
+    """One (depth, restart), and the best hard network it has passed through.
+
+    Attributes
+    ----------
+    depth, restart : int
+    network : SparseMLP
+        On standardised rows.
+    price : float
+        Its J: normalised validation loss plus alpha times size.
+    validation_loss : float
+        Normalised.
+    row_losses : ndarray of shape (N,), optional
+        The normalised loss of each validation row.
+    """
+
+    depth: int
+    restart: int
+    network: SparseMLP | None = None
+    price: float = np.inf
+    validation_loss: float = np.inf
+    row_losses: NDArray[np.float64] | None = None
+
+    def is_beaten(
+        self, price: float, row_losses: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> bool:
+        """Say whether a later network's lower price is more than luck with its rows."""
+        if self.row_losses is None:
+            return True
+        difference = row_losses - self.row_losses
+        spread = weight * (difference - difference @ weight)
+        error = np.sqrt(spread @ spread * len(weight) / max(1, len(weight) - 1))
+        return bool(price < self.price - ERRORS_TO_BEAT * error)
+
+
+@dataclass
+class Descent:
+    """What a descent found.
+
+    Attributes
+    ----------
+    candidates : list of Candidate, best first
+    history : list of dict
+        A record per evaluation: "step", "seconds", "candidates" (depth, restart),
+        and per candidate "train_loss" (soft), "validation_loss" (hard), "nnz" (hard).
+    n_iter : int
+        Steps taken.
+    was_interrupted : bool
+        By Ctrl-C; the candidates are the best so far.
+    """
+
+    candidates: list[Candidate]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    n_iter: int = 0
+    was_interrupted: bool = False

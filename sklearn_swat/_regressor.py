@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._base import BaseSWAT
 from ._refinement import Rows
+from ._validation import validate_rows_and_targets, validate_weights
 
 Array = NDArray[np.float64]
 
@@ -225,12 +225,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     def _encode(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
     ) -> tuple[Rows, str]:
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset,
-            ensure_min_samples=2 if reset else 1,
-        )  # fmt: skip
-        y = np.asarray(y, dtype=np.float64)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y = validate_rows_and_targets(self, X, y, is_regression=True, reset=reset)
+        weight = validate_weights(sample_weight, X)
         target = y.reshape(len(y), -1)
         if reset:
             self._is_flat = y.ndim == 1

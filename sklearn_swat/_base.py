@@ -305,7 +305,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         ValueError
             If not exactly one is given, or no network of the front meets it.
         TypeError
-            If `max_nnz` or `index` is no integer.
+            If `max_nnz` or `index` is no integer, or a bool.
 
         Examples
         --------
@@ -356,7 +356,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         scaling = self._memory.scaling
         deviation = np.zeros(self.n_features_in_)
         deviation[scaling.features] = np.abs(scaling.x_deviation)  # mirrored: negative
-        y_deviation = np.abs(scaling.y_deviation[np.argsort(scaling.outputs)])
+        y_deviation = np.abs(scaling.y_deviation[scaling.places_of_targets])
         return _front.feature_importances(network, deviation, y_deviation)
 
     def get_support(self, indices: bool = False) -> NDArray[Any]:

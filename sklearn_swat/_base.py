@@ -26,6 +26,7 @@ from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
 from ._parameters import (
     activation_names,
+    check_width,
     depths_of,
     previous_network,
     start_network,
@@ -208,11 +209,13 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
         start = self._start_network(n_outputs)
         widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
+        width, depths = max(int(self.max_width), widest), depths_of(self.depth)
+        check_width(width, depths, int(self.n_restarts))
         return DescentSettings(
             alpha=float(self.alpha),
-            depths=depths_of(self.depth),
+            depths=depths,
             n_restarts=int(self.n_restarts),
-            n_slots=max(int(self.max_width), widest),
+            n_slots=width,
             activations=activation_names(self.activations),
             start=start,
             space=self.space,

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _parameters, _search
 from sklearn_swat._checkpoint import CheckpointError
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.compression import compress
@@ -271,6 +271,22 @@ def test_one_class_is_not_a_classification():
 def test_a_bad_parameter_is_refused_with_its_value_and_limit(estimator, parameters, message):
     with pytest.raises(ValueError, match=message):
         estimator(**{**QUICK, **parameters}).fit(*load_iris(return_X_y=True))
+
+
+def test_a_width_beyond_the_memory_is_refused_at_once(diabetes, monkeypatch):
+    monkeypatch.setattr(_parameters, "_memory_bytes", lambda: 8 * 10**9)
+    wide = {**QUICK, "depth": [3], "max_width": 10_000}
+    with pytest.raises(ValueError, match=r"10,000 neurons.* 12 GB .*are 8 GB; .* below 8,164"):
+        SWATRegressor(**wide).fit(*diabetes)
+    _parameters.check_width(8_100, (3,), 1)
+
+
+def test_no_width_is_refused_where_the_memory_is_not_told(monkeypatch):
+    def not_told(name):
+        raise ValueError(f"unrecognized configuration name {name!r}")
+
+    monkeypatch.setattr("os.sysconf", not_told)
+    _parameters.check_width(10**6, (1, 2, 3, 4), 2)
 
 
 @pytest.mark.parametrize(

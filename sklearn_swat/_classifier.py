@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -21,6 +21,7 @@ from ._validation import (
     validate_classes,
     validate_rows_and_targets,
     validate_weights,
+    weight_classes,
 )
 
 Array = NDArray[np.float64]
@@ -324,12 +325,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
             y = column_or_1d(y, warn=True)
         weight = validate_weights(sample_weight, X)
         if self.class_weight is not None:
-            weight = weight * compute_sample_weight(self.class_weight, y)
-            if not weight.any() or weight.min() < 0 or weight.max() == np.inf:
-                raise ValueError(
-                    f"class_weight={self.class_weight!r} gives rows weights from {weight.min():g} "
-                    f"to {weight.max():g}; pass positive numbers, or 'balanced'"
-                )
+            weight = weight_classes(weight, self.class_weight, y)
         if reset:
             self._remember_classes(y[weight > 0], classes)
         target = self._encode_labels(y, weight > 0)

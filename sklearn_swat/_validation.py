@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.utils import check_array
+from sklearn.utils import check_array, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -146,6 +146,37 @@ def validate_weights(sample_weight: Any, X: Array) -> Array:
     except _REFUSALS as error:
         raise _explained(error, lambda: _refusals.of_weights(sample_weight, len(X))) from None
     return weight
+
+
+def weight_classes(weight: Array, class_weight: Any, y: NDArray[Any]) -> Array:
+    """Return the weights of rows times those of their classes.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_samples,)
+    class_weight : dict, list of dict or "balanced"
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a weight is none, or no row is left to count.
+    """
+    way_out = "pass positive numbers for classes that y has, or 'balanced'"
+    try:
+        found: Array = weight * compute_sample_weight(class_weight, y)
+    except _REFUSALS as error:
+        raise _explained(error, lambda: f"class_weight={class_weight!r}: {way_out}") from None
+    if not found.any() or found.min() < 0 or not np.isfinite(found).all():
+        raise ValueError(
+            f"class_weight={class_weight!r} gives rows weights from {found.min():g} to "
+            f"{found.max():g}; {way_out}"
+        )
+    return found
 
 
 def is_multilabel(y: Any) -> bool:

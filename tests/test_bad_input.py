@@ -266,6 +266,9 @@ def test_one_class_is_not_a_classification():
         (SWATRegressor, {"device": "nonsense"}, "nonsense.*pass 'auto', 'cpu'"),
         (SWATClassifier, {"class_weight": {0: -1, 1: 1, 2: 1}}, "from -1 to 1; pass positive"),
         (SWATClassifier, {"class_weight": {0: 0, 1: 0, 2: 0}}, "from 0 to 0; pass positive"),
+        (SWATClassifier, {"class_weight": {0: np.nan}}, "from nan to nan; pass positive"),
+        (SWATClassifier, {"class_weight": {0: "a"}}, "(?s)convert.*{0: 'a'}: pass positive"),
+        (SWATClassifier, {"class_weight": {7: 2}}, r"(?s)not in class_weight.*{7: 2}: pass pos"),
     ],
 )
 def test_a_bad_parameter_is_refused_with_its_value_and_limit(estimator, parameters, message):

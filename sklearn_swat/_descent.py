@@ -57,7 +57,8 @@ THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
 FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
 # What every second restart has alone, where it is one of several activations: smooth targets are
-# found with fewer neurons, and two kinds of candidates differ more than two of one kind.
+# found with fewer neurons, and two kinds of candidates differ more than two of one kind. For
+# that reason, too, they see the relevant features alone.
 SMOOTH = "tanh"
 
 Report = Callable[["Descent"], bool]
@@ -74,12 +75,15 @@ class DescentTask:
     loss_name : {"squared_error", "logistic", "softmax"}
     reference : float
         The loss of the best constant, which losses are divided by.
+    relevant : int ndarray, optional
+        The features that every second restart sees; all if not given.
     """
 
     train: Rows
     validation: Rows
     loss_name: str
     reference: float
+    relevant: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -271,6 +275,7 @@ class _Run:
         ]
         self.alive = list(self.candidates)
         self.allowed = self._allowed_activations()
+        self.sees = self._seen_features(task.relevant)
         self.result = Descent(self.candidates)
         self.best_price = np.inf
         self.decoder_parameters: dict[str, Tensor] = {}
@@ -293,6 +298,16 @@ class _Run:
         allowed = [[name in chosen for name in ACTIVATION_NAMES] for chosen in names]
         return torch.tensor(allowed, device=settings.device)[:, None, None]
 
+    def _seen_features(self, relevant: NDArray[np.intp] | None) -> Tensor:
+        """Return 1 for the features that every candidate sees, else 0, (C, d, 1)."""
+        sees = torch.ones(len(self.alive), self.d, 1, device=self.settings.device)
+        if relevant is not None:
+            of_all = torch.zeros(self.d, 1).index_fill_(0, torch.from_numpy(relevant), 1.0)
+            for i, candidate in enumerate(self.alive):
+                if candidate.restart % 2:
+                    sees[i] = of_all
+        return sees
+
     # ------------------------------------------------------------------ start points
     def _start(self) -> dict[str, Tensor]:
         """Return the free tensors, one line per candidate."""
@@ -308,7 +323,7 @@ class _Run:
                     moved = spread(
                         scores, torch.tensor(is_later, device=settings.device), self.generator
                     )
-                    scores = self._read_out(moved)
+                    scores = self._read_out(replace(moved, w_in=moved.w_in * self.sees))
             free = {name: tensor.clone() for name, tensor in scores.tensors().items()}
         else:
             free = random_scores(
@@ -383,6 +398,7 @@ class _Run:
             decoded = self._decode(self.free["latent"], self.depths)
             decoded = decoded.rescale_outputs(self.scale, self.shift)
             parts = {name: part + parts[name] for name, part in decoded.tensors().items()}
+        parts["w_in"] = parts["w_in"] * self.sees
         return NetworkScores(**parts, depths=self.depths)
 
     # ------------------------------------------------------------------------ descent
@@ -522,7 +538,7 @@ class _Run:
         }
         for moments in self.moments.values():
             moments.keep(kept)
-        self.allowed = self.allowed[kept]
+        self.allowed, self.sees = self.allowed[kept], self.sees[kept]
         self._choose_decoders()
 
 

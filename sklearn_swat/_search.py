@@ -9,30 +9,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from ._canonical import Columns, canonical_rows, counting_rows
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
-from ._pruning import (
-    PathPoint,
-    choose,
-    constant_network,
-    judge,
-    pareto_front,
-    prior_strength,
-    pruning_rounds,
-)
-from ._refinement import Rows, ShouldStop, refine
+from ._problem import Problem
+from ._pruning import PathPoint, choose, constant_network, pruning_rounds
+from ._refinement import Rows, ShouldStop
+from ._screening import Screening
 
 if TYPE_CHECKING:
     from ._descent import Candidate, Descent, DescentSettings
@@ -40,8 +32,6 @@ if TYPE_CHECKING:
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
 N_PATHS = 2  # the best candidates of the descent that a pruning path starts from
-SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
-NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
 @dataclass(frozen=True)
@@ -68,105 +58,6 @@ class SearchResult:
     memory: Memory
     history: list[dict[str, Any]]
     n_iter: int
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Standardised rows, split, and what they are measured by."""
-
-    rows: Rows
-    train: Rows
-    validation: Rows
-    loss: Loss
-    scaling: Scaling
-    total_weight: float
-
-    @classmethod
-    def of(
-        cls,
-        data: Rows,
-        loss: Loss,
-        validation_fraction: float,
-        random_state: np.random.RandomState,
-    ) -> _Problem:
-        X, target, weight = counting_rows(data.X, data.target, data.weight)
-        is_regression = loss.name == "squared_error"
-        columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
-        X, target = columns.arrange(X, target, is_regression=is_regression)
-        X, target, weight = canonical_rows(X, target, weight)
-        scaling = Scaling.of(X, target, weight, is_regression=is_regression)
-        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
-        # Probabilities to be reproduced are split as numbers are: they form no classes.
-        has_classes = loss.has_labels(target)
-        parts = split_rows(target, validation_fraction, random_state, is_regression=not has_classes)
-        train, validation = (_take(rows, part) for part in parts)
-        if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
-            train = validation = rows
-        raw = columns.on_raw_columns(scaling)
-        return cls(rows, train, validation, loss, raw, total_weight(data.weight))
-
-    def few(self, rows: Rows) -> Rows:
-        """Return rows that are enough to find networks by, which all rows then refine."""
-        is_regression = not self.loss.has_labels(self.rows.target)
-        index, weight = representative_rows(
-            rows.target, rows.weight, SEARCH_ROWS, is_regression=is_regression
-        )
-        return (
-            rows if len(index) == len(rows.weight) else replace(_take(rows, index), weight=weight)
-        )
-
-    @cached_property
-    def few_train(self) -> Rows:
-        """Training rows of the pruning paths."""
-        return self.few(self.train)
-
-    @cached_property
-    def few_validation(self) -> Rows:
-        """Validation rows of descent and pruning paths; their points are judged by all."""
-        return self.few(self.validation)
-
-    @cached_property
-    def reference(self) -> float:
-        """The loss of the best constant, which losses are divided by."""
-        return self.loss.constant_loss(self.train.target, self.train.weight)
-
-    def linear(self) -> SparseMLP:
-        """Return a linear network of all features, to be refined."""
-        d, k = self.rows.X.shape[1], self.rows.target.shape[1]
-        all_but_zero = np.full((d, k), 1e-3)
-        return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
-
-    def prior(self, point: PathPoint) -> float:
-        """The penalty that a network is refitted under on all rows."""
-        return prior_strength(point, self.rows, self.loss)
-
-    def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
-        """Refit a network's numbers on all rows."""
-        l2 = self.prior(point)
-        return refine(point.network, self.rows, self.loss, l2=l2, should_stop=should_stop)
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether no network can be better than a constant."""
-        return not self.rows.X.any() or not self.reference > NO_LOSS
-
-    def point(self, network: SparseMLP) -> PathPoint:
-        """Judge a network of standardised rows."""
-        return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
-
-    def judged(self, points: list[PathPoint]) -> list[PathPoint]:
-        """Judge points of few rows by all rows."""
-        if self.few_train is self.train and self.few_validation is self.validation:
-            return points
-        return [self.point(point.network) for point in points]
-
-    def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
-        """Return the Pareto front of the networks that raw rows can be given to."""
-        return pareto_front(p for p in points if self.scaling.can_fold(p.network))
-
-    def constant(self) -> SparseMLP:
-        """Return the best constant of the training rows."""
-        return constant_network(self.linear(), self.train, self.loss)
 
 
 def search(
@@ -212,33 +103,40 @@ def search(
     control = control or Control()
     choice = partial(choose, alpha=settings.alpha, max_nnz=max_nnz)
     descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
-    problem = _Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
+    problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
+    constant = problem.point(problem.constant())
     if problem.is_constant:
-        constant = problem.point(problem.constant())
         return _finish(problem, [constant], choice, None, control, refits=[constant])
+    choice([constant])  # no network is smaller: an impossible budget is refused before the work
     # Here, so that predicting needs no torch.
     from ._descent import EVALUATION_STEPS, DescentTask
 
-    start = settings.start
+    start, screening = settings.start, problem.screening
     if isinstance(start, SparseMLP):
-        settings = replace(settings, start=problem.scaling.unfold(start))
-    needs_autoencoder = settings.space != "weights" or settings.start == "data"
+        start = problem.scaling.unfold(start)
+        screening = screening.including(start.used_features)
+        settings = replace(settings, start=screening.narrow(start))
+    task = DescentTask(
+        train=screening.take(problem.train),
+        validation=screening.take(problem.few_validation),
+        loss_name=loss_name,
+        reference=problem.reference,
+        relevant=screening.relevant,
+    )
     n_verdicts = 1 + -(-settings.max_iter // EVALUATION_STEPS)
     stage = Stage(control, "descent", "verdict", n_verdicts)
-    constant = problem.point(problem.constant())
-    choice([constant])  # no network is smaller: an impossible budget is refused before the work
 
     def stopped_at(descent: Descent) -> SearchResult:
-        decoded = [problem.point(network) for network in _networks(descent.candidates)]
+        decoded = [problem.point(network) for network in _networks(descent, screening)]
         return _result(problem, [constant, *decoded], choice, descent)
 
     def report(descent: Descent) -> bool:
         control.say(_verdict_line(descent.history[-1]))
         return stage.part_done(lambda: stopped_at(descent))
 
+    needs_autoencoder = settings.space != "weights" or settings.start == "data"
     load = load_autoencoder if needs_autoencoder else None
-    task = DescentTask(problem.train, problem.few_validation, loss_name, problem.reference)
     ends = descent_ends if refines else control.deadline
     descent, settings = descend_within_memory(task, settings, load, seed, report, ends)
     if descent.was_interrupted:
@@ -246,11 +144,11 @@ def search(
     elif descent_ends.has_passed or control.deadline.has_passed:
         control.stopped("max_time")
     asked_to_stop = stage.close(lambda: stopped_at(descent))
-    networks = _networks(descent.candidates)
+    networks = _networks(descent, screening)
     beginnings = networks[:N_PATHS]
-    if isinstance(settings.start, SparseMLP):
-        networks.append(settings.start)
-        beginnings.append(settings.start)
+    if isinstance(start, SparseMLP):
+        networks.append(start)
+        beginnings.append(start)
     beginnings.append(problem.linear())  # what hidden neurons have to be better than
     points: list[PathPoint] = [constant]
     refits: list[PathPoint] = []
@@ -270,25 +168,32 @@ def search(
     if not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
         # a start on all rows.
-        all_rows = replace(task, train=problem.rows)
+        all_rows = replace(task, train=screening.take(problem.rows))
         again, _ = descend_within_memory(all_rows, settings, load, seed)
-        points = [constant, *_started_again(points[1:], descent.candidates, again.candidates)]
+        of_all_rows = _networks_at(descent.candidates, again, screening)
+        points[1:] = [
+            replace(point, network=network or point.network)
+            for point, network in zip(points[1:], of_all_rows, strict=True)
+        ]
     return _finish(problem, points, choice, descent, control, refits=refits)
 
 
-def _started_again(
-    points: list[PathPoint], judged: list[Candidate], again: list[Candidate]
-) -> list[PathPoint]:
-    """Give every judged start the network that the same start makes of all rows."""
-    networks = {(found.depth, found.restart): found.network for found in again}
-    return [
-        replace(point, network=networks.get((found.depth, found.restart)) or point.network)
-        for point, found in zip(points, judged, strict=True)
-    ]
+def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
+    """Return the candidates' networks, of all features."""
+    found = _networks_at(descent.candidates, descent, screening)
+    return [network for network in found if network is not None]
 
 
-def _networks(candidates: list[Candidate]) -> list[SparseMLP]:
-    return [candidate.network for candidate in candidates if candidate.network is not None]
+def _networks_at(
+    candidates: list[Candidate], descent: Descent, screening: Screening
+) -> list[SparseMLP | None]:
+    """Return the networks that a descent found for the depths and restarts of candidates."""
+    found = {
+        (candidate.depth, candidate.restart): screening.widen(candidate.network)
+        for candidate in descent.candidates
+        if candidate.network is not None
+    }
+    return [found.get((candidate.depth, candidate.restart)) for candidate in candidates]
 
 
 def _verdict_line(record: dict[str, Any]) -> str:
@@ -302,7 +207,7 @@ def _verdict_line(record: dict[str, Any]) -> str:
 
 def _prune(
     networks: list[SparseMLP],
-    problem: _Problem,
+    problem: Problem,
     n_jobs: int | None,
     control: Control,
     ends: Deadline,
@@ -373,7 +278,7 @@ def _path_line(path: list[PathPoint]) -> str:
 
 
 def _result(
-    problem: _Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
+    problem: Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
     front = problem.front(points)
@@ -381,7 +286,7 @@ def _result(
 
 
 def _finish(
-    problem: _Problem,
+    problem: Problem,
     points: list[PathPoint],
     choice: Choice,
     descent: Descent | None,
@@ -421,7 +326,7 @@ def _finish(
 
 
 def _on_raw_rows(
-    problem: _Problem,
+    problem: Problem,
     front: tuple[PathPoint, ...],
     chosen: int,
     descent: Descent | None,
@@ -439,7 +344,7 @@ def _on_raw_rows(
     )
 
 
-def _refit(point: PathPoint, problem: _Problem, should_stop: ShouldStop) -> PathPoint:
+def _refit(point: PathPoint, problem: Problem, should_stop: ShouldStop) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows."""
     if point.network.weights[0].any():
         network = problem.refine(point, should_stop)
@@ -448,10 +353,6 @@ def _refit(point: PathPoint, problem: _Problem, should_stop: ShouldStop) -> Path
     # A refit that loses a weight would no longer be the network that was judged.
     is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
     return replace(point, network=network if is_the_same else point.network)
-
-
-def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:
-    return Rows(rows.X[index], rows.target[index], rows.weight[index])
 
 
 def to_device(autoencoder: Any, device: Any) -> Any:

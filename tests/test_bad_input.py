@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _parameters, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _parameters, _problem, _search
 from sklearn_swat._checkpoint import CheckpointError
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.compression import compress
@@ -333,9 +333,9 @@ def test_the_scale_of_a_feature_does_not_matter(diabetes, scale):
     )
 
 
-def interrupt(monkeypatch, name, at):
-    """Make the call number `at` of a function of the search end as Ctrl-C does."""
-    function, n_calls = getattr(_search, name), 0
+def interrupt(monkeypatch, module, name, at):
+    """Make the call number `at` of a module's function end as Ctrl-C does."""
+    function, n_calls = getattr(module, name), 0
 
     def interrupted(*arguments, **options):
         nonlocal n_calls
@@ -344,14 +344,17 @@ def interrupt(monkeypatch, name, at):
             raise KeyboardInterrupt
         return function(*arguments, **options)
 
-    monkeypatch.setattr(_search, name, interrupted)
+    monkeypatch.setattr(module, name, interrupted)
 
 
 @pytest.mark.parametrize(
-    ("name", "at"), [("pruning_rounds", 1), ("pruning_rounds", 2), ("refine", 2)]
+    ("module", "name", "at"),
+    [(_search, "pruning_rounds", 1), (_search, "pruning_rounds", 2), (_problem, "refine", 2)],
 )
-def test_a_fit_interrupted_behind_the_descent_keeps_what_it_has(diabetes, monkeypatch, name, at):
-    interrupt(monkeypatch, name, at)
+def test_a_fit_interrupted_behind_the_descent_keeps_what_it_has(
+    diabetes, monkeypatch, module, name, at
+):
+    interrupt(monkeypatch, module, name, at)
     model = SWATRegressor(**{**QUICK, "n_restarts": 2})
     with pytest.warns(ConvergenceWarning, match="interrupted.*is kept: fit again"):
         model.fit(*diabetes)

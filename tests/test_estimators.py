@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _problem, _search
 from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": [1, 2], "random_state": 0}
@@ -164,7 +164,7 @@ def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypat
         return original(network, train, validation, *args, **kwargs)
 
     monkeypatch.setattr(_search, "_run_path", run_path)
-    monkeypatch.setattr(_search, "SEARCH_ROWS", 400)
+    monkeypatch.setattr(_problem, "SEARCH_ROWS", 400)
     quick = {"max_iter": 5, "depth": 1, "max_width": 4, "random_state": 0}
     model = SWATRegressor(**quick).fit(X, y)
     assert set(paths) == {(400, 400)}

@@ -13,8 +13,8 @@ PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "_activations", "_base", "_classifier", "compression", "_control", "_documentation",
     "_fallback", "_front", "__init__", "_losses", "_network", "_network_text", "_online",
-    "_packing", "_parameters", "_preprocessing", "_pruning", "_refinement", "_regressor",
-    "_refusals", "_search", "_teacher", "_threads", "_validation",
+    "_packing", "_parameters", "_preprocessing", "_problem", "_pruning", "_refinement",
+    "_refusals", "_regressor", "_screening", "_search", "_teacher", "_threads", "_validation",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
     "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",
 )  # fmt: skip

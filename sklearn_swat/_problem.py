@@ -1,0 +1,135 @@
+"""What a fit has to solve: standardised rows, split, and what networks are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._canonical import Columns, canonical_rows, counting_rows
+from ._losses import Loss
+from ._network import SparseMLP
+from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
+from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
+from ._refinement import Rows, ShouldStop, refine
+from ._screening import Screening, screen
+
+SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
+SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
+NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Standardised rows, split, and what they are measured by."""
+
+    rows: Rows
+    train: Rows
+    validation: Rows
+    loss: Loss
+    scaling: Scaling
+    total_weight: float
+
+    @classmethod
+    def of(
+        cls,
+        data: Rows,
+        loss: Loss,
+        validation_fraction: float,
+        random_state: np.random.RandomState,
+    ) -> Problem:
+        X, target, weight = counting_rows(data.X, data.target, data.weight)
+        is_regression = loss.name == "squared_error"
+        columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
+        X, target = columns.arrange(X, target, is_regression=is_regression)
+        X, target, weight = canonical_rows(X, target, weight)
+        scaling = Scaling.of(X, target, weight, is_regression=is_regression)
+        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
+        # Probabilities to be reproduced are split as numbers are: they form no classes.
+        has_classes = loss.has_labels(target)
+        parts = split_rows(target, validation_fraction, random_state, is_regression=not has_classes)
+        train, validation = (take_rows(rows, part) for part in parts)
+        if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
+            train = validation = rows
+        raw = columns.on_raw_columns(scaling)
+        return cls(rows, train, validation, loss, raw, total_weight(data.weight))
+
+    def few(self, rows: Rows, n_rows: int) -> Rows:
+        """Return at most about so many rows that stand for all."""
+        is_regression = not self.loss.has_labels(self.rows.target)
+        index, weight = representative_rows(
+            rows.target, rows.weight, n_rows, is_regression=is_regression
+        )
+        return (
+            rows
+            if len(index) == len(rows.weight)
+            else replace(take_rows(rows, index), weight=weight)
+        )
+
+    @cached_property
+    def few_train(self) -> Rows:
+        """Training rows of the pruning paths."""
+        return self.few(self.train, SEARCH_ROWS)
+
+    @cached_property
+    def few_validation(self) -> Rows:
+        """Validation rows of descent and pruning paths; their points are judged by all."""
+        return self.few(self.validation, SEARCH_ROWS)
+
+    @cached_property
+    def screening(self) -> Screening:
+        """Features that networks with hidden neurons are looked for on."""
+        n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
+        few = self.few(self.train, min(max(n_rows, 2**10), 2**13))
+        n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight)
+        return screen(few, n_all)
+
+    @cached_property
+    def reference(self) -> float:
+        """The loss of the best constant, which losses are divided by."""
+        return self.loss.constant_loss(self.train.target, self.train.weight)
+
+    def linear(self) -> SparseMLP:
+        """Return a linear network of all features, to be refined."""
+        d, k = self.rows.X.shape[1], self.rows.target.shape[1]
+        all_but_zero = np.full((d, k), 1e-3)
+        return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
+
+    def prior(self, point: PathPoint) -> float:
+        """The penalty that a network is refitted under on all rows."""
+        return prior_strength(point, self.rows, self.loss)
+
+    def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
+        """Refit a network's numbers on all rows."""
+        l2 = self.prior(point)
+        return refine(point.network, self.rows, self.loss, l2=l2, should_stop=should_stop)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no network can be better than a constant."""
+        return not self.rows.X.any() or not self.reference > NO_LOSS
+
+    def point(self, network: SparseMLP) -> PathPoint:
+        """Judge a network of standardised rows."""
+        return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
+
+    def judged(self, points: list[PathPoint]) -> list[PathPoint]:
+        """Judge points of few rows by all rows."""
+        if self.few_train is self.train and self.few_validation is self.validation:
+            return points
+        return [self.point(point.network) for point in points]
+
+    def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
+        """Return the Pareto front of the networks that raw rows can be given to."""
+        return pareto_front(p for p in points if self.scaling.can_fold(p.network))
+
+    def constant(self) -> SparseMLP:
+        """Return the best constant of the training rows."""
+        return constant_network(self.linear(), self.train, self.loss)
+
+
+def take_rows(rows: Rows, index: NDArray[np.intp]) -> Rows:
+    """Return some of the rows."""
+    return Rows(rows.X[index], rows.target[index], rows.weight[index])

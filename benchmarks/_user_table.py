@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -73,7 +74,7 @@ def read_table(path: Path, target: str, task: str = "auto", separator: str = ","
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "pass one of them"
         raise ValueError(
             f"--target {target!r} is no column of {path}; the columns are "
-            f"{', '.join(map(str, frame.columns[:20]))}: {hint} (other separators: --separator)"
+            f"{_quoted(frame.columns[:20])}: {hint} (other separators: --separator)"
         )
     notes = []
     missing = frame[target].isna()
@@ -83,7 +84,7 @@ def read_table(path: Path, target: str, task: str = "auto", separator: str = ","
     y = frame.pop(target)
     useless = [column for column in frame if frame[column].nunique() < 2]
     if useless:
-        notes.append(f"columns with less than two values are left out: {', '.join(useless)}")
+        notes.append(f"columns with less than two values are left out: {_quoted(useless)}")
         frame = frame.drop(columns=useless)
     if frame.shape[1] == 0 or len(frame) == 0:
         raise ValueError(
@@ -114,9 +115,14 @@ def read_table(path: Path, target: str, task: str = "auto", separator: str = ","
     many = [c for c in X if X[c].dtype == object and X[c].nunique() > MAX_CATEGORIES]
     if many:
         notes.append(
-            f"of {', '.join(many)} the {MAX_CATEGORIES - 1} most frequent values are kept apart"
+            f"of {_quoted(many)} the {MAX_CATEGORIES - 1} most frequent values are kept apart"
         )
     return UserTable(X, target_values, task, tuple(notes))
+
+
+def _quoted(columns: Iterable[Any]) -> str:
+    """Return names of columns, which may hold blanks and commas, in quotes."""
+    return ", ".join(repr(str(column)) for column in columns)
 
 
 def _guess_task(y: pd.Series) -> str:

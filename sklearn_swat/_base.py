@@ -16,7 +16,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import _front, _online
 from ._activations import ACTIVATION_NAMES
@@ -26,6 +26,7 @@ from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
 from ._parameters import (
     activation_names,
+    check_width,
     depths_of,
     previous_network,
     start_network,
@@ -34,6 +35,7 @@ from ._parameters import (
 from ._pruning import PathPoint
 from ._refinement import Rows
 from ._search import SearchResult, search, to_device
+from ._validation import validate_rows
 
 Array = NDArray[np.float64]
 
@@ -61,7 +63,10 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "checkpoint": [None, str, os.PathLike],
         "device": [str],
-        "n_jobs": [None, Integral],
+        "n_jobs": [
+            None, Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
@@ -130,7 +135,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         deadline = Deadline.after(self.max_time)
         task = self._begin_task(X, y, sample_weight)
         fitted = copy.copy(self)
-        with np.errstate(all="ignore"):  # as in _validated
+        with np.errstate(all="ignore"):  # as in validate_rows
             rows, loss_name = fitted._encode(X, y, sample_weight, classes)
         return self._fit_rows(fitted, rows, loss_name, deadline, task)
 
@@ -187,7 +192,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Refine the chosen network's numbers on further rows."""
-        with np.errstate(all="ignore"):  # as in _validated
+        with np.errstate(all="ignore"):  # as in validate_rows
             rows, loss_name = self._encode(X, y, sample_weight, reset=False)
         before = self.network_
         network, memory = _online.update(before, self._memory, rows, LOSSES[loss_name])
@@ -204,11 +209,13 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
         start = self._start_network(n_outputs)
         widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
+        width, depths = max(int(self.max_width), widest), depths_of(self.depth)
+        check_width(width, depths, int(self.n_restarts))
         return DescentSettings(
             alpha=float(self.alpha),
-            depths=depths_of(self.depth),
+            depths=depths,
             n_restarts=int(self.n_restarts),
-            n_slots=max(int(self.max_width), widest),
+            n_slots=width,
             activations=activation_names(self.activations),
             start=start,
             space=self.space,
@@ -301,7 +308,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         ValueError
             If not exactly one is given, or no network of the front meets it.
         TypeError
-            If `max_nnz` or `index` is no integer.
+            If `max_nnz` or `index` is no integer, or a bool.
 
         Examples
         --------
@@ -352,7 +359,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         scaling = self._memory.scaling
         deviation = np.zeros(self.n_features_in_)
         deviation[scaling.features] = np.abs(scaling.x_deviation)  # mirrored: negative
-        y_deviation = np.abs(scaling.y_deviation[np.argsort(scaling.outputs)])
+        y_deviation = np.abs(scaling.y_deviation[scaling.places_of_targets])
         return _front.feature_importances(network, deviation, y_deviation)
 
     def get_support(self, indices: bool = False) -> NDArray[Any]:
@@ -441,10 +448,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
 
     def _validated(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        # scikit-learn looks for infinities in a sum, which finite numbers may overflow.
-        with np.errstate(all="ignore"):
-            rows: Array = validate_data(self, X, reset=False, dtype=np.float64)
-        return rows
+        return validate_rows(self, X)
 
     def _raw_outputs(self, X: ArrayLike) -> Array:
         rows = self._validated(X)  # before the network is asked for: it may not be fitted

@@ -97,7 +97,7 @@ def find(
     ValueError
         If not exactly one of the three is given, or no point meets it.
     TypeError
-        If `max_nnz` or `index` is no integer.
+        If `max_nnz` or `index` is no integer, or a bool.
 
     Examples
     --------
@@ -130,6 +130,8 @@ def find(
 
 
 def _integer(name: str, value: Any, meaning: str) -> int:
+    if isinstance(value, bool | np.bool_):  # which Python takes for 0 or 1
+        raise TypeError(f"{name}={value!r} is a bool and no integer; pass {meaning}")
     try:
         return operator.index(value)
     except TypeError:

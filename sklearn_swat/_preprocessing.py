@@ -111,6 +111,11 @@ class Scaling:
             features, X.shape[1], *of_inputs, outputs, y_mean, y_deviation, is_regression, varies
         )
 
+    @property
+    def places_of_targets(self) -> NDArray[np.intp]:
+        """Where every target is among the outputs of a network: the inverse of `outputs`."""
+        return np.argsort(self.outputs)
+
     def scale_inputs(self, X: Array) -> Array:
         """Standardise the varying columns of `X`."""
         if not self.varies:  # but for rounding
@@ -142,7 +147,7 @@ class Scaling:
         first = np.zeros((self.n_features, weights[0].shape[1]))
         first[self.features] = weights[0]
         weights[0] = first
-        back = np.argsort(self.outputs)
+        back = self.places_of_targets
         weights[-1], biases[-1] = weights[-1][:, back], biases[-1][back]
         return SparseMLP(tuple(weights), tuple(biases), network.activations, network.out_activation)
 

@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._base import BaseSWAT
 from ._refinement import Rows
+from ._validation import validate_rows_and_targets, validate_weights
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=16
-        Neurons per hidden layer at most.
+        Neurons per hidden layer at most. Memory and time grow with its square: by default a
+        fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more memory than
+        the machine has is refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
@@ -225,12 +227,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     def _encode(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
     ) -> tuple[Rows, str]:
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset,
-            ensure_min_samples=2 if reset else 1,
-        )  # fmt: skip
-        y = np.asarray(y, dtype=np.float64)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        X, y = validate_rows_and_targets(self, X, y, is_regression=True, reset=reset)
+        weight = validate_weights(sample_weight, X)
         target = y.reshape(len(y), -1)
         if reset:
             self._is_flat = y.ndim == 1

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_random_state
 
-from . import SWATClassifier, SWATRegressor
+from ._classifier import SWATClassifier
 from ._control import Deadline, Task
 from ._network import MAX_DEPTH
 from ._refinement import Rows
+from ._regressor import SWATRegressor
 from ._teacher import Teacher, read_teacher
+from ._validation import validate_rows
 
 __all__ = ["Compression", "compress"]
 
@@ -223,7 +224,7 @@ def compress(
     if start not in ("mlp", "data"):
         raise ValueError(f"start={start!r} must be 'mlp' or 'data'")
     random = check_random_state(random_state)
-    rows = check_array(X, dtype=np.float64, ensure_min_samples=_LEAST_ROWS, input_name="X")
+    rows = validate_rows(None, X, ensure_min_samples=_LEAST_ROWS)
     teacher = read_teacher(mlp, X)
     _check_shape(teacher, rows, start)
     train, test = _split(len(rows), test_fraction, random)
@@ -306,7 +307,7 @@ def _fit(teacher: Teacher, X: Any, target: Array, parameters: dict[str, Any]) ->
             "the MLP are learned and not its classes: leave it out, and pass rows of X in the "
             "proportions that matter"
         )
-    rows = validate_data(estimator, X, dtype=np.float64)
+    rows = validate_rows(estimator, X, reset=True)
     loss_name = teacher.network.out_activation
     estimator.classes_ = teacher.classes
     estimator._is_multilabel = loss_name == "logistic" and target.shape[1] > 1

@@ -312,6 +312,17 @@ def test_a_target_that_is_no_column_is_told_with_what_is_near(csv, capsys):
     assert "No file" in capsys.readouterr().err
 
 
+def test_names_of_columns_are_told_in_quotes(tmp_path):
+    path, n = tmp_path / "t.csv", np.arange(40)
+    frame = pd.DataFrame({"a, b": "same", "the place": [f"p{i}" for i in n], "y": n / 7})
+    frame.assign(x=n).to_csv(path, index=False)
+    with pytest.raises(ValueError, match="the columns are 'a, b', 'the place', 'y', 'x':"):
+        read_table(path, "z")
+    notes = "; ".join(read_table(path, "y").notes)
+    assert "two values are left out: 'a, b'" in notes
+    assert "of 'the place' the 19 most frequent" in notes
+
+
 def test_text_is_no_target_of_a_regression(csv):
     with pytest.raises(ValueError, match="--task regression needs numbers, but 'colour'"):
         read_table(csv, "colour", "regression")

@@ -1,11 +1,23 @@
-"""An estimator's HTML picture links to its own documentation, where that is published."""
+"""An estimator's HTML picture links to its documentation, and pages tell of the same extras."""
 
+import re
+import tomllib
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from sklearn.utils import estimator_html_repr
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _documentation
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quick_start.md"])
+def test_every_extra_is_named_where_the_installation_is(page):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (extras,) = re.findall(r"Extras: (.*?)\. ", (ROOT / page).read_text(encoding="utf-8"), re.S)
+    assert set(re.findall("`(.*?)`", extras)) == set(project["optional-dependencies"])
 
 
 class Metadata:

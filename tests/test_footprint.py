@@ -79,11 +79,25 @@ def test_fitting_and_predicting_write_no_file_and_open_no_connection(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["mark"]
 
 
-def test_the_import_loads_little():
+def test_the_bare_import_loads_nothing_but_itself():
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import sklearn_swat\n"
+        "assert set(sys.modules) - before == {'sklearn_swat'}, set(sys.modules) - before\n"
+        "assert {'SWATClassifier', 'SWATRegressor', '__version__'} <= set(dir(sklearn_swat))\n"
+        "assert not {'sklearn', 'torch', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "assert sklearn_swat.SWATRegressor(alpha=0.5).alpha == 0.5\n"
+        "assert 'sklearn' in sys.modules and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_import_of_an_estimator_loads_little():
     code = (
         "import sys, sklearn.base, sklearn.utils.validation\n"
         "before = set(sys.modules)\n"
-        "import sklearn_swat\n"
+        "from sklearn_swat import SWATClassifier, SWATRegressor\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "heavy = {'torch', 'safetensors', 'pandas', 'matplotlib', 'sympy', 'onnx', 'skorch'}\n"
         "assert not new & heavy, new & heavy\n"

@@ -178,6 +178,14 @@ def test_an_index_is_an_integer(value):
         find(front((1, 0.9, 0.1)), index=value)
 
 
+@pytest.mark.parametrize("value", [True, np.False_])
+def test_a_bool_is_no_index_and_no_budget(value):
+    with pytest.raises(TypeError, match=r"index=.* is a bool and no integer; pass a position"):
+        find(front((1, 0.9, 0.1)), index=value)
+    with pytest.raises(TypeError, match=r"max_nnz=.* is a bool and no integer; pass a number"):
+        find(front((1, 0.9, 0.1)), max_nnz=value)
+
+
 def test_a_selected_copy_is_another_network_and_shares_nothing_mutable(model):
     X, _ = load_diabetes(return_X_y=True)
     before, losses = model.predict(X), [dict(record) for record in model.history_]

@@ -1,11 +1,13 @@
 """The modules that predict load without torch, and imports point one way."""
 
 import ast
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 import sklearn_swat
+from sklearn_swat import _regressor
 
 PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
@@ -13,7 +15,7 @@ WITHOUT_TORCH = (
     "_documentation",
     "_fallback", "_front", "__init__", "_losses", "_network", "_network_text", "_online",
     "_packing", "_parameters", "_preprocessing", "_problem", "_pruning", "_refinement",
-    "_regressor", "_screening", "_search", "_teacher", "_threads",
+    "_refusals", "_regressor", "_screening", "_search", "_teacher", "_threads", "_validation",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
     "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",
 )  # fmt: skip
@@ -42,6 +44,29 @@ def test_modules_of_the_prediction_side_load_without_torch(module):
         "_start_points",
         "_torch_module",
     }
+
+
+def test_the_package_has_its_names_and_no_others():
+    names = {}
+    exec("from sklearn_swat import *", names)
+    assert set(sklearn_swat.__all__) <= set(names)
+    assert set(sklearn_swat.__all__) <= set(dir(sklearn_swat))
+    assert names["SWATRegressor"] is sklearn_swat.SWATRegressor is _regressor.SWATRegressor
+    assert isinstance(sklearn_swat.__version__, str)
+    with pytest.raises(AttributeError, match="module 'sklearn_swat' has no attribute 'nonsense'"):
+        _ = sklearn_swat.nonsense
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        from sklearn_swat import nonsense  # noqa: F401
+
+
+def test_the_version_is_told_without_an_installation(monkeypatch):
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.delitem(vars(sklearn_swat), "__version__", raising=False)
+    assert sklearn_swat.__version__ == "0+unknown"
+    del sklearn_swat.__version__  # the next to ask looks it up
 
 
 def test_nothing_imports_the_estimators_or_pretraining():

@@ -1,0 +1,246 @@
+"""The way in for all data: scikit-learn's checks, and what their refusals do not say.
+
+A refusal is of scikit-learn's type and begins with its words; the place of the first
+value that cannot be used, what it is, and the way out follow, where they are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_array, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from . import _refusals
+
+Array = NDArray[np.float64]
+
+_REFUSALS = (ValueError, TypeError, OverflowError)  # the last is float()'s, of large integers
+
+
+def validate_rows(
+    estimator: Any, X: Any, *, reset: bool = False, ensure_min_samples: int = 1
+) -> Array:
+    """Return `X` as finite numbers, held against what an estimator has seen, or remembered.
+
+    Parameters
+    ----------
+    estimator : estimator or None
+        None holds `X` against nothing.
+    X : array-like of shape (n_samples, n_features)
+    reset : bool, default=False
+        Remember the features rather than hold them against those remembered.
+    ensure_min_samples : int, default=1
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it cannot be used.
+    """
+    try:
+        # scikit-learn looks for infinities in a sum, which finite numbers may overflow.
+        with np.errstate(all="ignore"):
+            rows: Array = (
+                check_array(
+                    X, dtype=np.float64, ensure_min_samples=ensure_min_samples, input_name="X"
+                )
+                if estimator is None
+                else validate_data(
+                    estimator, X, reset=reset, dtype=np.float64,
+                    ensure_min_samples=ensure_min_samples,
+                )
+            )  # fmt: skip
+    except _REFUSALS as error:
+        raise _explained(error, lambda: _of_rows(estimator, X, reset, ensure_min_samples)) from None
+    return rows
+
+
+def validate_rows_and_targets(
+    estimator: Any, X: Any, y: Any, *, is_regression: bool, reset: bool
+) -> tuple[Array, NDArray[Any]]:
+    """Return `X` as finite numbers and `y` as dense targets.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    is_regression : bool
+        Whether the targets have to be numbers; classes else.
+    reset : bool
+        Remember the features, and ask for two rows, as to begin with.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they cannot be used.
+    """
+    least = 2 if reset else 1
+
+    def what_is_wrong() -> str | None:
+        in_X = None if y is None else _of_rows(estimator, X, reset, least)
+        if in_X is not None:
+            return in_X
+        n_rows = None if y is None else len(np.asarray(X))
+        return _refusals.of_targets(y, n_rows, is_regression=is_regression)
+
+    try:
+        rows, target = validate_data(
+            estimator, X, y, dtype=np.float64, multi_output=True, y_numeric=is_regression,
+            reset=reset, ensure_min_samples=least,
+        )  # fmt: skip
+        if issparse(target):
+            raise TypeError("Sparse data was passed for y, but dense data is required.")
+        if is_regression:
+            target = np.asarray(target, dtype=np.float64)
+            # None, and numbers beyond float64, pass scikit-learn's check and convert to these.
+            if not np.isfinite(target).all():
+                raise ValueError("Input y contains NaN or infinity.")
+        else:
+            check_classification_targets(target)
+    except _REFUSALS as error:
+        raise _explained(error, what_is_wrong) from None
+    return rows, np.asarray(target)
+
+
+def validate_weights(sample_weight: Any, X: Array) -> Array:
+    """Return a weight of 0 or more per row, of which one is positive.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+        A number weighs all rows alike, None is 1.
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the weights cannot be used.
+    """
+    try:
+        weight: Array = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        # A number is not looked at by scikit-learn.
+        if isinstance(sample_weight, Number) and not np.isfinite(weight[0]):
+            raise ValueError("Input sample_weight contains NaN or infinity.")
+    except _REFUSALS as error:
+        raise _explained(error, lambda: _refusals.of_weights(sample_weight, len(X))) from None
+    return weight
+
+
+def weight_classes(weight: Array, class_weight: Any, y: NDArray[Any]) -> Array:
+    """Return the weights of rows times those of their classes.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_samples,)
+    class_weight : dict, list of dict or "balanced"
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a weight is none, or no row is left to count.
+    """
+    way_out = "pass positive numbers for classes that y has, or 'balanced'"
+    try:
+        found: Array = weight * compute_sample_weight(class_weight, y)
+    except _REFUSALS as error:
+        raise _explained(error, lambda: f"class_weight={class_weight!r}: {way_out}") from None
+    if not found.any() or found.min() < 0 or not np.isfinite(found).all():
+        raise ValueError(
+            f"class_weight={class_weight!r} gives rows weights from {found.min():g} to "
+            f"{found.max():g}; {way_out}"
+        )
+    return found
+
+
+def is_multilabel(y: Any) -> bool:
+    """Tell whether targets that are yet to be validated are several labels.
+
+    Parameters
+    ----------
+    y : array-like
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no classes at all.
+    """
+    try:
+        return bool(type_of_target(y).startswith("multilabel"))
+    except _REFUSALS as error:
+        raise _explained(
+            error, lambda: _refusals.of_targets(y, None, is_regression=False)
+        ) from None
+
+
+def validate_classes(classes: Any) -> NDArray[Any]:
+    """Return the classes that may come, ascending.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are none.
+    """
+    try:
+        found: NDArray[Any] = unique_labels(classes)
+    except _REFUSALS as error:
+        way_out = f"classes={classes!r}: pass a list of integers, or of text, one per class"
+        raise _explained(error, lambda: way_out) from None
+    return found
+
+
+def _of_rows(estimator: Any, X: Any, reset: bool, min_rows: int) -> str | None:
+    """Tell what is wrong with rows that are meant for an estimator."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if not reset and (hint := _refusals.of_names(X, names)) is not None:
+        return hint
+    n_features = None if reset else getattr(estimator, "n_features_in_", None)
+    return _refusals.of_rows(X, min_rows=min_rows, names=names, n_features=n_features)
+
+
+def _explained(error: Exception, what_is_wrong: Callable[[], str | None]) -> Exception:
+    """Return a refusal with what is missing in it."""
+    try:
+        hint = what_is_wrong()
+    except Exception:  # data so odd that they cannot be looked at: the refusal is what counts
+        hint = None
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{str(error).rstrip()}\n{hint}" if hint else str(error))

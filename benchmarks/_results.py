@@ -83,6 +83,8 @@ def run_and_keep(
     n_jobs: int,
     describe: Callable[[dict[str, Any]], str],
     names: Sequence[str] = tuple(TASKS),
+    *,
+    replaces: bool = False,
 ) -> None:
     """Run what is to do; add every record to the results, and keep them, as it comes.
 
@@ -101,6 +103,8 @@ def run_and_keep(
         Makes the line of a record that shows progress.
     names : sequence of str
         Of all tables that there are, in the order to keep.
+    replaces : bool, default=False
+        Whether a record takes the place of one of the same table and numbers.
     """
 
     def position(run: dict[str, Any]) -> tuple[int, int, int]:
@@ -110,6 +114,9 @@ def run_and_keep(
     calls = (delayed(run_one)(*arguments) for arguments in todo)
     records = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
     for i, record in enumerate(records, start=1):
+        if replaces:
+            others = [run for run in results["runs"] if position(run) != position(record)]
+            results["runs"] = others
         results["runs"].append(record)
         results["runs"].sort(key=position)
         save(results, path)

@@ -14,7 +14,8 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ PEERS = {"magnitude": magnitude_pruning, "lassonet": lassonet_path}
 WARM_UP_ROWS = 200
 
 
-def run_one(name: str, n_rows: int, seed: int, skipped: Sequence[str]) -> dict[str, Any]:
-    """Measure all methods on one table with one seed.
+def run_one(
+    name: str, n_rows: int, seed: int, wanted: Sequence[str], kept: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Measure methods on one table with one seed.
 
     Parameters
     ----------
@@ -47,8 +50,10 @@ def run_one(name: str, n_rows: int, seed: int, skipped: Sequence[str]) -> dict[s
         Of the whole table; part of the key of a record.
     seed : int
         Of the split and of all models.
-    skipped : sequence of str
-        Methods to leave out.
+    wanted : sequence of str
+        Methods to measure.
+    kept : dict or None
+        An earlier record of other methods.
 
     Returns
     -------
@@ -68,46 +73,52 @@ def run_one(name: str, n_rows: int, seed: int, skipped: Sequence[str]) -> dict[s
             "test_loss": test_loss(model, table.task, X_test, y_test, y_train),
         }
 
-    # The import of torch is nobody's.
-    swat(table.task, seed, max_iter=1, refine=False).fit(
-        X_train[:WARM_UP_ROWS], y_train[:WARM_UP_ROWS]
-    )
-    methods: dict[str, dict[str, Any]] = {}
-    for method, parameters in FAMILY.items():
+    def of_family(parameters: dict[str, Any]) -> dict[str, Any]:
         clock = _Clock()
         model = swat(table.task, seed, **parameters).fit(X_train, y_train)
         seconds = clock.seconds()
         chosen = {b: model.select(max_nnz=b) for b in BUDGETS}
-        methods[method] = {
+        front = [(point, model.select(index=i)) for i, point in enumerate(model.path_)]
+        return {
             **seconds,
             **judged(model, model.nnz_),
             "budgets": {str(b): judged(selected, selected.nnz_) for b, selected in chosen.items()},
             "front": [
                 {**judged(selected, selected.nnz_), "validation_loss": point.validation_loss}
-                for point, selected in (
-                    (point, model.select(index=i)) for i, point in enumerate(model.path_)
-                )
+                for point, selected in front
             ],
         }
-    for method, fit in PEERS.items():
-        if method in skipped:
-            continue
+
+    def of_peer(fit: Callable[..., dict[int, Any]]) -> dict[str, Any]:
         clock = _Clock()
         networks = fit(table.task, X_train, y_train, BUDGETS, seed)
-        methods[method] = {
-            **clock.seconds(),
-            "budgets": {str(b): judged(n, n.nnz) for b, n in sorted(networks.items())},
-        }
-    for method, fit_dense in dense_peers(table.task, seed).items():
-        if method in skipped:
-            continue
+        seconds = clock.seconds()
+        budgets = {str(b): judged(n, n.nnz) for b, n in sorted(networks.items())}
+        return {**seconds, "budgets": budgets}
+
+    def of_dense(fit: Callable[..., tuple[Any, int]]) -> dict[str, Any]:
         clock = _Clock()
         try:
-            model, weights = fit_dense(X_train, y_train)
+            model, weights = fit(X_train, y_train)
         except ValueError as error:  # early stopping with a class of one row
-            methods[method] = {"error": f"{type(error).__name__}: {error}"}
-            continue
-        methods[method] = {**clock.seconds(), **judged(model, weights)}
+            return {"error": f"{type(error).__name__}: {error}"}
+        return {**clock.seconds(), **judged(model, weights)}
+
+    # The import of torch is nobody's.
+    swat(table.task, seed, max_iter=1, refine=False).fit(
+        X_train[:WARM_UP_ROWS], y_train[:WARM_UP_ROWS]
+    )
+    measures = {
+        **{method: partial(of_family, parameters) for method, parameters in FAMILY.items()},
+        **{method: partial(of_peer, fit) for method, fit in PEERS.items()},
+        **{method: partial(of_dense, fit) for method, fit in dense_peers(table.task, seed).items()},
+    }
+    methods = kept["methods"] if kept else {}
+    methods = {
+        method: measure() if method in wanted else methods[method]
+        for method, measure in measures.items()
+        if method in wanted or method in methods
+    }
     return {
         "table": name, "task": table.task, "n_rows": n_rows, "seed": seed,
         "n_features": X_train.shape[1], "methods": methods,
@@ -153,13 +164,18 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
             )
             skipped.append(name)
     results = begin(options)
-    done = {(run["table"], run["seed"]) for run in results["runs"]}
+    kept = {(run["table"], run["seed"]): run for run in results["runs"]}
     todo = []
     for seed in range(options.seeds):
         for name in options.tables:
-            n_rows = len(load_table(name).X)
-            if (name, seed) not in done and n_rows <= MAX_ROWS:
-                todo.append((name, n_rows, seed, skipped))
+            n_rows, before = len(load_table(name).X), kept.get((name, seed))
+            there = before["methods"] if before else {}
+            wanted = [
+                method for method in _methods()
+                if method not in skipped and (method in options.again or method not in there)
+            ]  # fmt: skip
+            if wanted and n_rows <= MAX_ROWS:
+                todo.append((name, n_rows, seed, wanted, before))
 
     def describe(record: dict[str, Any]) -> str:
         parts = []
@@ -168,8 +184,13 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
             parts.append(f"{method} {', '.join(scores) or round(found.get('score', np.nan), 3)}")
         return f"{record['table']}, seed {record['seed']}: {'; '.join(parts)}"
 
-    run_and_keep(results, options.out, run_one, todo, options.jobs, describe)
+    run_and_keep(results, options.out, run_one, todo, options.jobs, describe, replaces=True)
     return results
+
+
+def _methods() -> tuple[str, ...]:
+    """Return the names of all methods."""
+    return (*FAMILY, *PEERS, *dense_peers("regression", 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -184,8 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_table_options(parser, n_seeds=3)
     add = parser.add_argument
     add_resume_option(parser)
-    methods = (*PEERS, *dense_peers("regression", 0))
-    add("--skip", nargs="+", default=[], choices=methods, metavar="METHOD", help="leave out")
+    several = {"nargs": "+", "default": [], "choices": _methods(), "metavar": "METHOD"}
+    add("--skip", **several, help="leave out")
+    add("--again", **several, help="with --resume, measure anew")
     add("--picture", type=Path, help="draw score against size into this file")
     options = parser.parse_args(arguments)
     report(options, run_all, make_report)

@@ -231,6 +231,15 @@ def test_peers_run_and_report(tmp_path, monkeypatch, capsys):
     assert all(n["nnz"] <= int(b) for b, n in run["methods"]["swat"]["budgets"].items())
     assert run["methods"]["mlp"]["nnz"] == 100 * 4 + 101
     assert "better than direct training" in capsys.readouterr().out
+    for method in run["methods"].values():
+        method["score"] = 7.0
+    del run["methods"]["direct"]
+    out.write_text(json.dumps({"meta": {}, "runs": [run]}), encoding="utf-8")
+    peers.main(["--seeds", "1", "--out", str(out), *skip, "--resume", "--again", "mlp"])
+    (again,) = json.loads(out.read_text(encoding="utf-8"))["runs"]
+    scores = {name: method["score"] for name, method in again["methods"].items()}
+    assert set(scores) == {"swat", "direct", "mlp"}
+    assert scores["swat"] == 7.0 > max(scores["direct"], scores["mlp"])
 
 
 # --------------------------------------------------------------------------- scaling

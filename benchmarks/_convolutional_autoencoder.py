@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from sklearn_swat._activations import ACTIVATION_NAMES
-from sklearn_swat._autoencoder import GroupedLinear, unit_tokens
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._soft_network import NetworkScores, SoftNetwork
+from sklearn_swat._token_layers import GroupedLinear, unit_tokens
 from sklearn_swat.pretrain._evaluation import N_FEATURES, N_OUTPUTS, N_SLOTS
 from sklearn_swat.pretrain._losses import ALL_DEPTHS
 

@@ -18,6 +18,8 @@ MIN_FRACTION_WITHIN = 0.75
 MAX_WEIGHT_SHARE = 0.05
 MAX_GRID_TIME, MAX_MLP_TIME = 0.1, 4.0
 
+ALPHAS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # prices to choose by
+
 NAMES = {
     "swat": "SWAT, default fit",
     "direct": "direct training, same family",
@@ -82,6 +84,35 @@ def of_fits(runs: Sequence[dict[str, Any]], value: str) -> pd.DataFrame:
     return pd.DataFrame(rows).pivot_table(
         index="table", columns="method", values="value", aggfunc="median", sort=False
     )
+
+
+def by_alpha(runs: Sequence[dict[str, Any]], alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
+    """Return what every price would choose of the fronts of the default fits.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Records.
+    alphas : sequence of float
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``alpha``: ``score``, the mean over tables of the mean over seeds,
+        ``nnz``, the median over tables of the median, and ``best``, on how many tables no
+        other price of these has a higher mean score.
+    """
+    rows = []
+    for run in runs:
+        front = run["methods"]["swat"]["front"]
+        for alpha in alphas:
+            prices = [point["validation_loss"] + alpha * point["nnz"] for point in front]
+            chosen = front[int(np.argmin(prices))]
+            rows.append({"alpha": alpha, "table": run["table"], **chosen})
+    frame = pd.DataFrame(rows).groupby(["alpha", "table"], sort=False)
+    score, nnz = frame["score"].mean().unstack(), frame["nnz"].median().unstack()
+    best = score.ge(score.max()).sum(axis=1)
+    return pd.DataFrame({"score": score.mean(axis=1), "nnz": nnz.median(axis=1), "best": best})
 
 
 def won_lines(scores: pd.DataFrame) -> list[str]:
@@ -202,6 +233,12 @@ def make_report(results: dict[str, Any]) -> str:
         rows.append(cells)
     text = pd.DataFrame(rows).to_string(index=False)
     parts.append(f"The fits themselves: score (weights; seconds)\n{text}")
+    if all("front" in run["methods"]["swat"] for run in runs):
+        prices = by_alpha(runs).to_string(float_format="{:.4g}".format)
+        parts.append(
+            "What other prices choose of the fronts of the default fits: mean score, median size, "
+            f"tables without a better price\n{prices}"
+        )
     parts.append("\n".join(won_lines(scores)))
     losses = by_budget(runs, "test_loss")
     loss_parts = [

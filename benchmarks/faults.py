@@ -33,8 +33,8 @@ from sklearn.utils.validation import check_is_fitted
 from benchmarks._command import make_parser, report
 from benchmarks._results import describe_machine, save
 from sklearn_swat import SWATClassifier, SWATRegressor, _checkpoint
-from sklearn_swat._autoencoder import AutoencoderConfig
 from sklearn_swat._checkpoint import load_checkpoint
+from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import _training
 from tests.whole import assert_is_whole
 

@@ -25,8 +25,9 @@ from benchmarks._command import make_parser, report
 from benchmarks._results import describe_machine, save
 from benchmarks._training import adamw, muon, train_for
 from benchmarks.convolutional import N_CONTEXT, N_FRESH, N_SETS, RATES, latent_space, search
-from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._threads import one_torch_thread
+from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain._evaluation import N_FEATURES, N_OUTPUTS, held_out_losses
 from sklearn_swat.pretrain._losses import PretrainingLosses, SamplingConfig, total
 from sklearn_swat.pretrain._sampler import Sampler

@@ -16,106 +16,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ._activations import ACTIVATION_NAMES
+from ._dataset_encoder import DatasetEncoder
 from ._network import MAX_DEPTH
 from ._soft_network import NetworkScores, SoftNetwork
+from ._token_layers import (
+    AutoencoderConfig,
+    GroupedLinear,
+    GroupedMLP,
+    TokenBlock,
+    normalised,
+    unit_tokens,
+)
 
 N_ACTIVATIONS = len(ACTIVATION_NAMES)
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig:
-    """The sizes of an autoencoder; a checkpoint carries them.
-
-    Attributes
-    ----------
-    latent_width : int, default=32
-        Numbers per token (c).
-    model_width : int, default=64
-        Numbers per token inside encoders and decoders (w); a multiple of `n_heads`.
-    rank : int, default=16
-        Rank of the decoded weight matrices: each weight is the product of a
-        source's and a target's vector of this length.
-    n_heads : int, default=4
-    decoder_blocks : int, default=2
-    message_rounds : int, default=3
-        Rounds of message passing in the network encoder; 3 lets the two ends of
-        a network of depth 4 hear of each other.
-    data_rounds : int, default=4
-        Rounds between rows and tokens in the data-set encoder.
-    n_seeds : int, default=64
-        Learned slot embeddings that break the symmetry of the hidden slots.
-    """
-
-    latent_width: int = 32
-    model_width: int = 64
-    rank: int = 16
-    n_heads: int = 4
-    decoder_blocks: int = 2
-    message_rounds: int = 3
-    data_rounds: int = 4
-    n_seeds: int = 64
-
-
-class GroupedLinear(nn.Module):
-    """G linear maps side by side: (G, ..., n_in) -> (G, ..., n_out)."""
-
-    def __init__(self, n_groups: int, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_groups, n_in, n_out))
-        self.bias = nn.Parameter(torch.empty(n_groups, 1, n_out))
-
-    def draw_parameters(self, generator: Generator) -> None:
-        """Draw from the uniform distribution of the variance 1 / (3 n_in)."""
-        bound = 1 / math.sqrt(self.weight.shape[1])
-        for parameter in (self.weight, self.bias):
-            parameter.uniform_(-bound, bound, generator=generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        flat = x.reshape(x.shape[0], -1, x.shape[-1])
-        return torch.baddbmm(self.bias, flat, self.weight).view(*x.shape[:-1], -1)
-
-
-class GroupedMLP(nn.Module):
-    """Norm, linear map, GELU, linear map, for G groups.
-
-    The norms here have no gain or shift: the linear map behind absorbs them.
-    """
-
-    def __init__(self, n_groups: int, n_in: int, n_hidden: int, n_out: int) -> None:
-        super().__init__()
-        self.first = GroupedLinear(n_groups, n_in, n_hidden)
-        self.second = GroupedLinear(n_groups, n_hidden, n_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(F.gelu(self.first(_norm(x))))
-
-
-class TokenBlock(nn.Module):
-    """A transformer block in which features attend to slots and outputs only."""
-
-    def __init__(self, n_groups: int, width: int, n_heads: int) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.query_key_value = GroupedLinear(n_groups, width, 3 * width)
-        self.mix = GroupedLinear(n_groups, width, width)
-        self.mlp = GroupedMLP(n_groups, width, 2 * width, width)
-
-    def forward(self, tokens: Tensor, d: int) -> Tensor:  # (G, B, T, w)
-        G, B, T, w = tokens.shape
-        heads = self.query_key_value(_norm(tokens)).view(G * B, T, 3, self.n_heads, -1)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)  # each (G B, heads, T, w / heads)
-        rest = F.scaled_dot_product_attention(q[:, :, d:], k, v)
-        features = F.scaled_dot_product_attention(q[:, :, :d], k[:, :, d:], v[:, :, d:])
-        mixed = torch.cat([features, rest], 2).transpose(1, 2).reshape(G, B, T, w)
-        tokens = tokens + self.mix(mixed)
-        return tokens + self.mlp(tokens)
 
 
 class Decoder(nn.Module):
@@ -175,7 +94,7 @@ class Decoder(nn.Module):
             tokens = block(tokens, d)
         # The latent point goes to the heads directly too: what tells slots apart in it
         # stays, and descent has a straight way to each weight.
-        tokens = torch.cat([_norm(tokens), latent], -1)
+        tokens = torch.cat([normalised(tokens), latent], -1)
         from_feature = self.features(tokens[:, :, :d]).view(C, d, -1)
         to_output, b_out = (
             self.outputs(tokens[:, :, d + H :]).view(C, k, -1).split([self.rank, 1], -1)
@@ -277,7 +196,7 @@ class NetworkEncoder(nn.Module):
         neurons = (neurons.reshape(G, B, L, H, -1) * there.view(G, B, L, H, 1)).transpose(2, 3)
         by_slot = F.pad(neurons.flatten(3), (0, (MAX_DEPTH - L) * neurons.shape[-1]))
         tokens = self.block(torch.cat([features, self.gather(by_slot), outputs], 2), d)
-        return unit_tokens(self.leave(_norm(tokens)))
+        return unit_tokens(self.leave(normalised(tokens)))
 
     @staticmethod
     def _messages(network: SoftNetwork, states: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
@@ -311,157 +230,6 @@ class NetworkEncoder(nn.Module):
             )
             arrived.append(torch.cat([forward, backward], -1))
         return arrived[0], arrived[1]
-
-
-class DatasetEncoder(nn.Module):
-    """Rows -> latent point: a second door into the space, where a network fits already.
-
-    Equivariant in features and outputs, invariant in rows; the cost is linear
-    in N * d. A row of weight 2 counts as two rows.
-    """
-
-    def __init__(self, config: AutoencoderConfig) -> None:
-        super().__init__()
-        w = config.model_width
-        self.n_heads = config.n_heads
-        self.seeds = nn.Parameter(torch.empty(config.n_seeds, w))
-        self.feature = nn.Parameter(torch.empty(w))
-        self.output = nn.Parameter(torch.empty(w))
-        self.moments = GroupedLinear(1, 4, w)
-        self.first_rows = GroupedLinear(1, w, w)
-
-        def per_round(n_in: int, n_out: int) -> nn.ModuleList:
-            return nn.ModuleList(GroupedLinear(1, n_in, n_out) for _ in range(config.data_rounds))
-
-        def mlp_per_round(n_in: int) -> nn.ModuleList:
-            return nn.ModuleList(GroupedMLP(1, n_in, 2 * w, w) for _ in range(config.data_rounds))
-
-        self.feature_to_rows, self.output_to_rows = per_round(w, 2 * w), per_round(w, w)
-        self.update_rows = mlp_per_round(4 * w)
-        self.row_values, self.row_keys = per_round(w, w), per_round(w, 2 * w)
-        self.queries = per_round(w, w)
-        self.update_features, self.update_outputs = mlp_per_round(3 * w), mlp_per_round(3 * w)
-        self.update_slots = mlp_per_round(3 * w)
-        self.blocks = nn.ModuleList(
-            TokenBlock(1, w, config.n_heads) for _ in range(config.data_rounds)
-        )
-        self.leave = GroupedLinear(1, w, config.latent_width)
-        self.leave_seeds = GroupedLinear(1, w, config.latent_width)
-
-    def draw_parameters(self, generator: Generator) -> None:
-        """Draw what the parts have not drawn."""
-        self.seeds.normal_(generator=generator)
-        self.feature.normal_(0, 0.1, generator=generator)
-        self.output.normal_(generator=generator)
-
-    def draw_seeds(
-        self, n_sets: int, n_slots: int, generator: Generator, *, noise: bool = False
-    ) -> Tensor:
-        """Draw what tells the hidden slots apart.
-
-        Parameters
-        ----------
-        n_sets, n_slots : int
-        generator : torch.Generator
-            On the CPU.
-        noise : bool, default=False
-            Draw every slot at random, which makes slots exchangeable exactly.
-            Otherwise take random subsets of the learned seeds, which fit better;
-            slots beyond their number are drawn at random.
-
-        Returns
-        -------
-        Tensor of shape (n_sets, n_slots, w)
-        """
-        n_seeds, w = self.seeds.shape
-        n_learned = 0 if noise else min(n_slots, n_seeds)
-        order = torch.rand(n_sets, n_seeds, generator=generator).argsort(1)[:, :n_learned]
-        drawn = torch.randn(n_sets, n_slots - n_learned, w, generator=generator)
-        spread = self.seeds.detach().std()
-        return torch.cat(
-            [self.seeds[order.to(self.seeds.device)], drawn.to(self.seeds) * spread], 1
-        )
-
-    def forward(self, X: Tensor, y: Tensor, weight: Tensor, seeds: Tensor) -> Tensor:
-        """Encode.
-
-        Parameters
-        ----------
-        X : Tensor of shape (B, N, d), standardised
-        y : Tensor of shape (B, N, k), standardised
-        weight : Tensor of shape (B, N), summing to 1 over the rows
-        seeds : Tensor of shape (B, H, w), see `draw_seeds`
-
-        Returns
-        -------
-        Tensor of shape (B, d + H + k, c), each token of unit mean square
-        """
-        B, N, d = X.shape
-        H, k = seeds.shape[1], y.shape[2]
-        share = weight[..., None]
-        squares = X * X - 1
-        per_feature, per_output = 1 / math.sqrt(d), 1 / math.sqrt(k)
-        weighted = y * share
-        moments = torch.stack(
-            [
-                X.mT @ weighted,
-                squares.mT @ weighted,
-                X.abs().mT @ weighted,
-                ((X * squares).mT @ share).expand(-1, -1, k),
-            ],
-            -1,
-        )  # (B, d, k, 4)
-        features = self.feature + self.moments(moments[None])[0].mean(2)
-        outputs = self.output.expand(B, k, -1)
-        tokens = torch.cat([features, seeds, outputs], 1)
-        rows = y @ self.first_rows(outputs[None])[0] * per_output  # (B, N, w)
-        prior = (weight * N).clamp(min=1e-30).log()[:, None, None]  # of being attended to
-        for i, block in enumerate(self.blocks):
-            features, rest = tokens[:, :d], tokens[:, d:]
-            linear, quadratic = self.feature_to_rows[i](features[None])[0].chunk(2, -1)
-            by_output = self.output_to_rows[i](rest[None, :, H:])[0]
-            heard = [
-                X @ linear * per_feature,
-                squares @ quadratic * per_feature,
-                y @ by_output * per_output,
-                rows,
-            ]
-            rows = rows + self.update_rows[i](torch.cat(heard, -1)[None])[0]
-            values = self.row_values[i](rows[None])[0] * share
-            features = (
-                features
-                + self.update_features[i](
-                    torch.cat([features, X.mT @ values, squares.mT @ values], -1)[None]
-                )[0]
-            )
-            seen = self._attend(i, rest, rows, prior)
-            # The seeds come in again each round: slots that all read the same rows
-            # would drift into copies of one another.
-            slots, outputs = rest[:, :H], rest[:, H:]
-            slots = (
-                slots + self.update_slots[i](torch.cat([slots, seen[:, :H], seeds], -1)[None])[0]
-            )
-            outputs = (
-                outputs
-                + self.update_outputs[i](
-                    torch.cat([outputs, seen[:, H:], y.mT @ values], -1)[None]
-                )[0]
-            )
-            tokens = block(torch.cat([features, slots, outputs], 1)[None], d)[0]
-        latent = self.leave(_norm(tokens)[None])[0]
-        identity = F.pad(self.leave_seeds(seeds[None])[0], (0, 0, d, k))
-        return unit_tokens(latent + identity)
-
-    def _attend(self, i: int, rest: Tensor, rows: Tensor, prior: Tensor) -> Tensor:
-        def split(x: Tensor) -> Tensor:
-            return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
-
-        keys, values = self.row_keys[i](_norm(rows)[None])[0].chunk(2, -1)
-        queries = self.queries[i](_norm(rest)[None])[0]
-        seen = F.scaled_dot_product_attention(
-            split(queries), split(keys), split(values), attn_mask=prior
-        )
-        return seen.transpose(1, 2).flatten(2)
 
 
 class MultiScaleAutoencoder(nn.Module):
@@ -518,12 +286,3 @@ def select_depths(module: nn.Module, depths: Sequence[int]) -> dict[str, Tensor]
         return dict(module.named_parameters())
     index = [depth - 1 for depth in depths]
     return {name: parameter[index] for name, parameter in module.named_parameters()}
-
-
-def unit_tokens(tokens: Tensor) -> Tensor:
-    """Scale each token to a mean square of 1, that of a random start's tokens on average."""
-    return tokens * (tokens.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
-
-
-def _norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])

@@ -20,7 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from ._autoencoder import MultiScaleAutoencoder
+from ._token_layers import AutoencoderConfig
 
 FORMAT, VERSION = "sklearn_swat.autoencoder", "1"
 BUNDLED = "autoencoder.safetensors"

@@ -37,6 +37,7 @@ FULL_CURVATURE_WEIGHTS = 300
 # The curvature is taken from at most about this many (row, output) pairs, evenly
 # spaced: a step in a slightly wrong metric is still judged by the exact loss.
 CURVATURE_PAIRS = 2000
+TOLERANCE = 1e-4  # share of the loss that a step has to gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,11 +252,19 @@ def refine(
     return network if before <= after or not np.isfinite(after) else objective.to_network(x)
 
 
-def minimise(objective: Objective, max_iter: int, should_stop: ShouldStop | None) -> Array:
-    """Live parameters (p,) of the lowest penalised loss found."""
+def minimise(
+    objective: Objective,
+    max_iter: int,
+    should_stop: ShouldStop | None,
+    tolerance: float = TOLERANCE,
+) -> Array:
+    """Live parameters (p,) of the lowest penalised loss found.
+
+    Levenberg-Marquardt ends at a step that gains less than a share `tolerance` of it.
+    """
     with np.errstate(all="ignore"):  # a step that overflows is rejected by its value
         if len(objective.start) <= FULL_CURVATURE_WEIGHTS:
-            return _levenberg_marquardt(objective, -(-max_iter // 4), should_stop)
+            return _levenberg_marquardt(objective, -(-max_iter // 4), should_stop, tolerance)
         return _lbfgs(objective, max_iter, should_stop)
 
 
@@ -283,7 +292,7 @@ def _lbfgs(objective: Objective, max_iter: int, should_stop: ShouldStop | None) 
 
 
 def _levenberg_marquardt(
-    objective: Objective, max_iter: int, should_stop: ShouldStop | None
+    objective: Objective, max_iter: int, should_stop: ShouldStop | None, tolerance: float
 ) -> Array:
     x, damping = objective.start, 1e-3
     value, gradient = objective.value_and_gradient(x)
@@ -308,7 +317,7 @@ def _levenberg_marquardt(
             return x
         gain, damping = value - trial_value, max(damping / 8, 1e-8)
         x = trial
-        if gain < 1e-4 * trial_value or (should_stop is not None and should_stop()):
+        if gain < tolerance * trial_value or (should_stop is not None and should_stop()):
             break
         value, gradient = objective.value_and_gradient(x)
     return x

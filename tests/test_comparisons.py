@@ -210,6 +210,17 @@ def test_the_report_compares_with_the_grid_search():
     assert "met     fit in at most 4 times a default MLP's: 1.0 times" in report
 
 
+def test_a_price_chooses_of_the_front():
+    run = peers_run("yacht", 0, 0.9)
+    points = [(1, 1.0, 0.0), (10, 0.2, 0.8), (90, 0.19, 0.7)]
+    names = ("nnz", "validation_loss", "score")
+    run["methods"]["swat"]["front"] = [dict(zip(names, point, strict=True)) for point in points]
+    found = _peers_report.by_alpha([run], alphas=(0.0, 1e-3, 1.0))
+    assert found["nnz"].tolist() == [90, 10, 1]
+    assert found["score"].tolist() == [0.7, 0.8, 0.0]
+    assert found["best"].tolist() == [0, 1, 0]
+
+
 def test_curves_are_drawn(tmp_path):
     runs = [peers_run(t, s, 0.9, grid=0.95) for t in ("yacht", "iris") for s in (0, 1)]
     _peers_report.draw_curves({"runs": runs}, tmp_path / "new" / "curves.png")

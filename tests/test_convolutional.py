@@ -26,10 +26,10 @@ from benchmarks.convolutional import (
     train,
     weight_space,
 )
-from sklearn_swat._autoencoder import GroupedLinear
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._soft_network import sharpen
 from sklearn_swat._threads import one_torch_thread
+from sklearn_swat._token_layers import GroupedLinear
 from sklearn_swat.pretrain._losses import ALL_DEPTHS
 from sklearn_swat.pretrain._sampler import Sampler
 

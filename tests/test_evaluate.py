@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, save_checkpoint
 from sklearn_swat._similarity import latent_distances
+from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import _evaluation, evaluate
 from sklearn_swat.pretrain._losses import REDUCTIONS, SamplingConfig
 from sklearn_swat.pretrain._sampler import Sampler

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from benchmarks import faults
 from sklearn_swat import SWATRegressor, _base, _checkpoint, _descent
-from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._checkpoint import CheckpointError, load_checkpoint, read_header, save_checkpoint
 from sklearn_swat._fallback import run_calls
+from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import _training
 
 QUICK = {"max_iter": 3, "depth": 1, "max_width": 4, "n_restarts": 1, "random_state": 0}

@@ -38,10 +38,13 @@ def test_modules_of_the_prediction_side_load_without_torch(module):
     assert not names & {
         "torch",
         "_descent",
+        "_adam",
         "_autoencoder",
         "_checkpoint",
+        "_dataset_encoder",
         "_soft_network",
         "_start_points",
+        "_token_layers",
         "_torch_module",
     }
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, read_header
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._similarity import dissimilarity
+from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import __main__ as command
 from sklearn_swat.pretrain import _training
 from sklearn_swat.pretrain._losses import (

@@ -23,8 +23,9 @@ from benchmarks.pretraining import (
     run_variant,
     tabulate,
 )
-from sklearn_swat._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._threads import one_torch_thread
+from sklearn_swat._token_layers import AutoencoderConfig
 
 TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
 BATCHES = replace(BASE, batch_size=4, rows_per_batch=100, largest_context=64)

@@ -21,7 +21,7 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor
 
-from .._autoencoder import AutoencoderConfig, MultiScaleAutoencoder
+from .._autoencoder import MultiScaleAutoencoder
 from .._checkpoint import (
     DRAFT,
     CheckpointError,
@@ -30,6 +30,7 @@ from .._checkpoint import (
     save_checkpoint,
     write_whole,
 )
+from .._token_layers import AutoencoderConfig
 from ._losses import PretrainingLosses, SamplingConfig, total
 from ._muon import Muon
 

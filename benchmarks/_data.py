@@ -50,6 +50,10 @@ TASKS = {
     **dict.fromkeys(CLASSIFICATION, "classification"),
 }
 
+FUNCTION_ROWS = 4_000
+_FIRST_FUNCTION_SEED = 10**9  # of random functions
+_BATCH = 3  # the fewest that the sampler draws at once; one is taken
+
 
 @dataclass(frozen=True)
 class Table:
@@ -125,6 +129,30 @@ def load_table(name: str) -> Table:
     if task == "classification":
         y = y.astype(str)
     return Table(name, task, encode(frame), y)
+
+
+def draw_function(index: int) -> Table:
+    """Draw a random function of the family that pretraining draws from, with noise.
+
+    Parameters
+    ----------
+    index : int
+        Which one. All are other ones than those of any pretraining's batches.
+
+    Returns
+    -------
+    Table
+        Of 1 to 8 features, named ``function_`` and the index.
+    """
+    import torch
+
+    from sklearn_swat.pretrain._sampler import Sampler
+
+    d = 1 + index % 8
+    generator = torch.Generator().manual_seed(_FIRST_FUNCTION_SEED + index)
+    drawn = Sampler(generator).regression(_BATCH, FUNCTION_ROWS, 0, d, 1)
+    X = pd.DataFrame(drawn.X[0].double().numpy(), columns=[f"x{j}" for j in range(d)])
+    return Table(f"function_{index:02d}", "regression", X, drawn.y[0, :, 0].double().numpy())
 
 
 def encode(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Is the latent space an advantage? Its networks against others, from few rows to all.
 
-Per table, number of training rows and seed, the hard test loss of: the data-set
+Per table or random function, number of training rows and seed, the hard test loss of: the data-set
 encoder's network without any descent, latent descent from there and from a random
 point, descent on the weights with the same penalty and the same wall time, the whole
 fit in both spaces, and scikit-learn's MLP. Results are kept as JSON, one record per
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from benchmarks._command import add_resume_option, add_table_options, make_parser, report
-from benchmarks._data import Table, load_table, split_table
+from benchmarks._data import TASKS, Table, draw_function, load_table, split_table
 from benchmarks._dense import dense_mlp, fit_quietly
 from benchmarks._results import begin, run_and_keep
 from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS, swat
@@ -28,6 +28,8 @@ from benchmarks.quick import MAX_ROWS, NEVER, WEIGHT_RATE_FACTORS, WEIGHT_STARTS
 ALL_ROWS = 0  # on the command line
 TEST_ROWS = 2_000  # at most, which keeps the noise of a test loss far below that of the seeds
 LEAST_PROBABILITY = 1e-3  # of a class, in a test loss: an unseen class must not cost infinity
+
+FUNCTIONS = tuple(f"function_{i:02d}" for i in range(100))
 
 LATENT_DESCENTS = {
     "latent": {"space": "latent"},
@@ -49,6 +51,21 @@ NAMES = {
 
 
 # --------------------------------------------------------------------- measurements
+
+
+def load(name: str) -> Table:
+    """Return a table, or a random function.
+
+    Parameters
+    ----------
+    name : str
+        Of a table, or of `FUNCTIONS`.
+
+    Returns
+    -------
+    Table
+    """
+    return draw_function(FUNCTIONS.index(name)) if name in FUNCTIONS else load_table(name)
 
 
 def take_rows(
@@ -125,7 +142,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        The table.
+        Of a table, or of `FUNCTIONS`.
     n_rows : int
         Training rows, or `ALL_ROWS`.
     seed : int
@@ -136,7 +153,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     dict
         The record that is kept: ``methods`` holds test loss, nnz and seconds.
     """
-    table = load_table(name)
+    table = load(name)
     X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
     defaults = swat(table.task, seed)
     methods: dict[str, dict[str, float]] = {}
@@ -254,17 +271,39 @@ def make_report(results: dict[str, Any]) -> str:
     Returns
     -------
     str
+        For tables, and for random functions.
+    """
+    runs = results["runs"]
+    of_functions = [run for run in runs if run["table"] in FUNCTIONS]
+    of_tables = [run for run in runs if run["table"] not in FUNCTIONS]
+    kinds = (("tables", of_tables), ("random functions", of_functions))
+    return "\n\n".join(report_of(kind, found) for kind, found in kinds if found)
+
+
+def report_of(kind: str, runs: Sequence[dict[str, Any]]) -> str:
+    """Return the report of one kind of data.
+
+    Parameters
+    ----------
+    kind : str
+        What the report calls them.
+    runs : sequence of dict
+        Records.
+
+    Returns
+    -------
+    str
         A table of medians, and who wins against whom.
     """
-    losses = flatten(results["runs"])
-    lines = ["Normalised hard test loss, median over tables of the median over seeds", ""]
+    losses = flatten(runs)
+    lines = [f"Normalised hard test loss, median over {kind} of the median over seeds", ""]
     medians = losses.groupby(level="n_rows").median().T.reindex([m for m in NAMES if m in losses])
     medians.columns = [
         "all rows" if n == np.inf else f"{int(n)} rows" for n in medians.columns
     ]  # fmt: skip
     medians.index = [NAMES[method] for method in medians.index]
     lines += [medians.round(3).to_string(), ""]
-    lines += ["Tables won (median difference of the loss; below 0 is better)", ""]
+    lines += [f"{kind.capitalize()} won (median difference of the loss; below 0 is better)", ""]
     rivals = (
         ("both", "weights_random"),
         ("both", "weights_data"),
@@ -306,8 +345,8 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     results = begin(options)
     done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
     todo = []
-    for name in options.tables:
-        n_table = len(load_table(name).X)
+    for name in (*options.tables, *FUNCTIONS[: options.functions]):
+        n_table = len(load(name).X)
         todo += [
             (name, n_rows, seed)
             for n_rows in options.rows
@@ -320,7 +359,8 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         name, n_rows, seed = record["table"], record["n_rows"] or "all", record["seed"]
         return f"{name}, {n_rows} rows, seed {seed}: {losses}"
 
-    run_and_keep(results, options.out, run_one, todo, options.jobs, describe)
+    names = (*TASKS, *FUNCTIONS)
+    run_and_keep(results, options.out, run_one, todo, options.jobs, describe, names)
     return results
 
 
@@ -336,6 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_table_options(parser, n_seeds=5)
     add = parser.add_argument
     add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
+    add("--functions", type=int, default=12, help="random functions beside the tables")
     add_resume_option(parser)
     report(parser.parse_args(arguments), run_all, make_report)
 

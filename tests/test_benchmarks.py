@@ -215,6 +215,19 @@ def test_the_report_of_the_study_counts_who_wins():
     report = advantage.make_report({"runs": runs})
     assert "latent against weights_random: 1 of 2" in report
     assert "32 rows" in report
+    report = advantage.make_report({"runs": [*runs, run("function_03", 0, 0.1, 0.2)]})
+    tables, functions = report.split("random functions of the median over seeds")
+    assert "latent against weights_random: 1 of 2" in tables
+    assert "latent against weights_random: 1 of 1 (-0.100)" in functions
+
+
+def test_random_functions_are_tables_that_a_number_names():
+    table = advantage.load("function_05")
+    assert (table.name, table.X.shape[1]) == ("function_05", 6)
+    assert np.isfinite(table.X.to_numpy()).all()
+    assert len(np.unique(table.y)) == len(table.y)  # there is noise
+    np.testing.assert_array_equal(table.y, advantage.load("function_05").y)
+    assert not np.array_equal(table.y, advantage.load("function_13").y)
 
 
 def test_the_parts_of_the_penalty_add_up():

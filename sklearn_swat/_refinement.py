@@ -29,6 +29,8 @@ from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 ShouldStop = Callable[[], bool]
+# Raw outputs (k, n), inputs of every layer (n_in, n), slopes of every hidden one (n_out, n).
+_Forward = tuple[Array, list[Array], list[Array]]
 
 # Up to this many live weights the full curvature matrix is used. Its cost grows with
 # the square of their number: about 2 ms for 150 weights and 800 rows on one core. At 150
@@ -130,10 +132,7 @@ class Objective:
             hidden = z
         return weights[-1].T @ hidden + biases[-1][:, None]
 
-    def _forward(
-        self, weights: list[Array], biases: list[Array], inputs: Array
-    ) -> tuple[Array, list[Array], list[Array]]:
-        """Return raw outputs (k, n), inputs of every layer and slopes of the hidden ones."""
+    def _forward(self, weights: list[Array], biases: list[Array], inputs: Array) -> _Forward:
         hidden, slopes = [inputs], []
         for w, b, groups in zip(weights[:-1], biases[:-1], self.slices, strict=True):
             z = w.T @ hidden[-1]
@@ -161,7 +160,12 @@ class Objective:
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Penalised loss and its gradient (p,)."""
         weights, biases = self.layers(x)
-        raw, hidden, slopes = self._forward(weights, biases, self.inputs)
+        return self._value_and_gradient(x, weights, self._forward(weights, biases, self.inputs))
+
+    def _value_and_gradient(
+        self, x: Array, weights: list[Array], forward: _Forward
+    ) -> tuple[float, Array]:
+        raw, hidden, slopes = forward
         value, out = self.loss.value_and_gradient(raw.T, self.target, self.weight)
         delta: Array = np.ascontiguousarray(out.T)  # (k, n)
         products, sums = [], []
@@ -174,11 +178,23 @@ class Objective:
         return value + float(self.penalty @ (x * x)), gradient + 2 * self.penalty * x
 
     # ------------------------------------------------------------------- curvature
-    def _factors(self, x: Array) -> tuple[list[Array], list[Array]]:
-        """Return the inputs (n_in, n) and curvature factors (n_out, r, n) of all layers."""
-        every = -(-len(self.weight) * len(self.target[0]) // CURVATURE_PAIRS)
-        weights, biases = self.layers(x)
-        raw, hidden, slopes = self._forward(weights, biases, self.inputs[:, ::every])
+    @property
+    def _every(self) -> int:
+        """Every how many rows the curvature takes one."""
+        return -(-len(self.weight) * len(self.target[0]) // CURVATURE_PAIRS)
+
+    def _factors(
+        self, weights: list[Array], biases: list[Array], forward: _Forward | None = None
+    ) -> tuple[list[Array], list[Array]]:
+        """Return the inputs (n_in, n) and curvature factors (n_out, r, n) of all layers.
+
+        A forward pass through all rows is one through the rows of the curvature if it takes
+        them all.
+        """
+        every = self._every
+        if forward is None or every > 1:
+            forward = self._forward(weights, biases, self.inputs[:, ::every])
+        raw, hidden, slopes = forward
         factor = self.loss.curvature_factor(raw.T, self.weight[::every])  # (r, n, k)
         delta = np.ascontiguousarray(np.moveaxis(factor, -1, 0))
         deltas = [delta]
@@ -189,7 +205,7 @@ class Objective:
 
     def curvature_diagonal(self, x: Array) -> Array:
         """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
-        hidden, deltas = self._factors(x)
+        hidden, deltas = self._factors(*self.layers(x))
         squares = [np.einsum("orn,orn->on", delta, delta) for delta in deltas]
         weights = [((h * h) @ s.T).ravel() for h, s in zip(hidden, squares, strict=True)]
         diagonal = np.concatenate(weights + [s.sum(axis=1) for s in squares])[self.live]
@@ -197,7 +213,16 @@ class Objective:
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix, penalty included, (p, p)."""
-        hidden, deltas = self._factors(x)
+        return self._gauss_newton(*self._factors(*self.layers(x)))
+
+    def quadratic_model(self, x: Array) -> tuple[float, Array, Array]:
+        """Penalised loss, its gradient (p,) and the Gauss-Newton matrix (p, p)."""
+        weights, biases = self.layers(x)
+        forward = self._forward(weights, biases, self.inputs)
+        value, gradient = self._value_and_gradient(x, weights, forward)
+        return value, gradient, self._gauss_newton(*self._factors(weights, biases, forward))
+
+    def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:
         lines = []
         bounds = np.searchsorted(self.live, self.offsets)
         for i, (h, delta) in enumerate(zip(hidden, deltas, strict=True)):
@@ -295,11 +320,10 @@ def _levenberg_marquardt(
     objective: Objective, max_iter: int, should_stop: ShouldStop | None, tolerance: float
 ) -> Array:
     x, damping = objective.start, 1e-3
-    value, gradient = objective.value_and_gradient(x)
-    if not (np.isfinite(value) and np.isfinite(gradient).all()):
-        return x
     for _ in range(max_iter):
-        matrix = objective.curvature(x)
+        value, gradient, matrix = objective.quadratic_model(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return x
         diagonal = matrix.diagonal().copy()
         largest = diagonal.max(initial=1e-8)
         # Where classes are all but certain, and wrong, there is a slope without a curvature.
@@ -319,7 +343,6 @@ def _levenberg_marquardt(
         x = trial
         if gain < tolerance * trial_value or (should_stop is not None and should_stop()):
             break
-        value, gradient = objective.value_and_gradient(x)
     return x
 
 

@@ -123,7 +123,7 @@ def search(
         validation=screening.take(problem.few_validation),
         loss_name=loss_name,
         reference=problem.reference,
-        relevant=screening.relevant,
+        relevant=None if isinstance(start, SparseMLP) else screening.relevant,
     )
     n_verdicts = 1 + -(-settings.max_iter // EVALUATION_STEPS)
     stage = Stage(control, "descent", "verdict", n_verdicts)

@@ -107,12 +107,13 @@ def screen(rows: Rows, n_rows: float) -> Screening:
     [3, 5, 7]
     """
     d = rows.X.shape[1]
-    if d <= FEW_FEATURES:
-        return Screening(np.arange(d), np.arange(d), d)
     share = rows.weight / rows.weight.sum()
     y = rows.target - share @ rows.target
     deviation = np.sqrt(share @ np.square(y))
-    y = y[:, deviation > 0] / deviation[deviation > 0]
+    varies = deviation > 0  # some rows of many may be all alike
+    if d <= FEW_FEATURES or not varies.any():
+        return Screening(np.arange(d), np.arange(d), d)
+    y = y[:, varies] / deviation[varies]
     with one_blas_thread():
         powers = _polynomials(np.tanh(rows.X), share)
         ranking, n_relevant = _main_effects(powers, y, share)

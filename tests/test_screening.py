@@ -74,6 +74,21 @@ def test_columns_without_a_second_power_and_constant_targets_do_no_harm():
     assert len(found.seen) == FEW_FEATURES
 
 
+def test_rows_that_are_all_alike_tell_nothing_and_leave_all_features():
+    X = noise(50, 20)
+    relevant, found = screened(X, np.ones(50))
+    assert len(found.seen) == len(relevant) == 20
+
+
+def test_a_fit_of_many_rows_of_which_one_differs():
+    X = noise(9000, 17)
+    y = np.zeros(9000)
+    y[4321] = 1.0
+    quick = {"max_iter": 0, "depth": 1, "n_restarts": 1, "max_width": 2, "random_state": 0}
+    model = SWATRegressor(refine=False, **quick).fit(X, y)
+    assert np.isfinite(model.predict(X[:5])).all()
+
+
 def test_a_network_of_the_features_seen_is_one_of_all():
     screening = Screening(np.array([1, 4]), np.array([0]), 5).including(np.array([3]))
     assert screening.seen.tolist() == [1, 3, 4]

@@ -44,7 +44,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
     """What both estimators share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1e6, closed="both")],
         "max_nnz": [None, Interval(Integral, 1, None, closed="left")],
         "depth": [StrOptions({"auto"}), Interval(Integral, 1, MAX_DEPTH, closed="both"),
                   "array-like"],
@@ -54,7 +54,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         "start": [StrOptions({"data", "random"}), BaseEstimator, SparseMLP],
         "space": [StrOptions({"both", "latent", "weights"})],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, 100, closed="right")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_time": [None, Interval(Real, 0, None, closed="left")],
         "refine": ["boolean"],

@@ -133,10 +133,13 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAut
     path = _locate(path)
     try:
         status = path.stat()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+        reason = getattr(error, "strerror", None) or str(error)
         raise CheckpointError(
-            f"the checkpoint {str(path)!r} cannot be read: {error.strerror}; {_REMEDY}"
+            f"the checkpoint {str(path)!r} cannot be read: {reason}; {_REMEDY}"
         ) from None
+    if path.is_dir():
+        raise CheckpointError(f"the checkpoint {str(path)!r} is a folder; {_REMEDY}")
     if status.st_size > MAX_BYTES:
         raise CheckpointError(
             f"the checkpoint {str(path)!r} has {status.st_size} bytes, at most {MAX_BYTES} "

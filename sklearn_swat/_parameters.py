@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ def depths_of(depth: Any) -> tuple[int, ...]:
     """
     if isinstance(depth, str):
         return tuple(range(1, MAX_DEPTH + 1))
-    depths = tuple(sorted({int(each) for each in np.atleast_1d(depth)}))
+    given = list(np.atleast_1d(np.asarray(depth, dtype=object)).flat)
+    are_integers = all(isinstance(each, Integral) and not isinstance(each, bool) for each in given)
+    depths = tuple(sorted({int(each) for each in given})) if are_integers else ()
     if not depths or depths[0] < 1 or depths[-1] > MAX_DEPTH:
         raise ValueError(
-            f"depth={depth!r}: every depth must be in 1..{MAX_DEPTH}; pass such a "
-            "number, several of them, or 'auto' for all"
+            f"depth={depth!r}: every depth must be an integer in 1..{MAX_DEPTH}; pass such a "
+            "number, a list of several, or 'auto' for all"
         )
     return depths
 
@@ -96,6 +99,11 @@ def _network_of(estimator: Any) -> SparseMLP:
     found = getattr(estimator, "network_", None)
     if isinstance(found, SparseMLP):
         return found
+    if hasattr(estimator, "named_steps"):
+        raise TypeError(
+            "start is a Pipeline, whose MLP knows other features than the data have; pass an MLP "
+            "that was fitted on the data as they are, or see sklearn_swat.compression.compress"
+        )
     return SparseMLP.from_sklearn(estimator, exact=False)
 
 
@@ -129,11 +137,13 @@ def check_width(width: int, depths: tuple[int, ...], n_restarts: int) -> None:
     available = _memory_bytes()
     if available is None or per_pair * width**2 <= available:
         return
+    widest = int((available / per_pair) ** 0.5)
     raise ValueError(
         f"a width of {width:,} neurons, by max_width or of the start, takes at least "
         f"{per_pair * width**2 / 1e9:,.0f} GB of memory with {n_candidates} candidates of up to "
-        f"{max(depths)} hidden layers, but there are {available / 1e9:,.0f} GB; pass a max_width "
-        f"far below {int((available / per_pair) ** 0.5):,}, fewer depths, or n_restarts=1"
+        f"{max(depths)} hidden layers, but there are {available / 1e9:,.0f} GB; pass "
+        + (f"a max_width far below {widest:,}, fewer depths, or " if widest > 1 else "")
+        + "n_restarts=1"
     )
 
 
@@ -154,6 +164,8 @@ def torch_device(device: str) -> Any:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
+        if found.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={device!r} is not available here ({str(error).splitlines()[0]}); "

@@ -115,6 +115,8 @@ def search(
 
     start, screening = settings.start, problem.screening
     if isinstance(start, SparseMLP):
+        # A classifier can be where a regression starts, and the other way round.
+        start = replace(start, out_activation=problem.loss.out_activation)
         start = problem.scaling.unfold(start)
         screening = screening.including(start.used_features)
         settings = replace(settings, start=screening.narrow(start))

@@ -1,5 +1,6 @@
 """Bad input: an error that names the value, the limit and the way out, or the trivial model."""
 
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _parameters, _problem, _search
 from sklearn_swat._checkpoint import CheckpointError
@@ -256,8 +260,18 @@ def test_one_class_is_not_a_classification():
     [
         (SWATRegressor, {"depth": 0}, r"range \[1, 4\].*Got 0"),
         (SWATRegressor, {"depth": 7}, r"range \[1, 4\].*Got 7"),
-        (SWATRegressor, {"depth": [1, 7]}, "must be in 1..4"),
-        (SWATRegressor, {"alpha": -1}, r"range \[0.0, inf\).*Got -1"),
+        (SWATRegressor, {"depth": [1, 7]}, "must be an integer in 1..4"),
+        (SWATRegressor, {"depth": {1, 2}}, "Got {1, 2}|an integer in 1..4; pass"),
+        (SWATRegressor, {"depth": [None]}, "an integer in 1..4; pass"),
+        (SWATRegressor, {"depth": [1.7]}, "an integer in 1..4; pass"),
+        (SWATRegressor, {"depth": True}, "an integer in 1..4; pass"),
+        (SWATRegressor, {"alpha": 1e300}, r"range \[0.0, 1000000.0\].*Got 1e\+300"),
+        (SWATRegressor, {"learning_rate": 1e39}, r"range \(0.0, 100.0\].*Got 1e\+39"),
+        (SWATRegressor, {"device": "meta"}, "meta.*holds no numbers.*pass 'auto', 'cpu'"),
+        (SWATRegressor, {"checkpoint": "a\0b"}, "cannot be read: .*null byte.*None for"),
+        (SWATRegressor, {"checkpoint": "."}, "is a folder.*None for the bundled"),
+        (SWATRegressor, {"n_restarts": 10**12}, "GB; pass n_restarts=1"),
+        (SWATRegressor, {"alpha": -1}, r"range \[0.0, 1000000.0\].*Got -1"),
         (SWATRegressor, {"alpha": np.nan}, "Got nan"),
         (SWATRegressor, {"activations": ["relu"]}, "relu.*choose one or more of .'sigmoid'"),
         (SWATRegressor, {"activations": []}, "names none"),
@@ -380,3 +394,22 @@ def test_a_start_that_does_not_fit_is_refused(sizes, message):
     X = np.random.RandomState(0).standard_normal((30, 3))
     with pytest.raises(ValueError, match=message):
         SWATRegressor(start=start, max_width=4, **QUICK).fit(X, X[:, 0])
+
+
+def test_a_classifier_can_be_where_a_regression_starts(diabetes):
+    X, y = diabetes
+    classifier = SWATClassifier(**QUICK).fit(X, y > np.median(y))
+    dense = MLPClassifier((4,), max_iter=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        dense.fit(X, y > np.median(y))
+    for start in (classifier.network_, dense):
+        model = SWATRegressor(**{**QUICK, "start": start}).fit(X, y)
+        assert {point.network.out_activation for point in model.path_} == {"identity"}
+        assert model.score(X, y) > 0.4
+
+
+def test_a_pipeline_is_no_start(diabetes):
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor())
+    with pytest.raises(TypeError, match=r"Pipeline, whose MLP knows other features.*pass an MLP"):
+        SWATRegressor(**{**QUICK, "start": pipeline}).fit(*diabetes)

@@ -115,7 +115,7 @@ def test_a_fit_that_fails_leaves_the_one_before(diabetes):
     before = dict(vars(model))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.fit(X[:, :2], y[:-1])
-    with pytest.raises(ValueError, match="every depth must be in"):
+    with pytest.raises(ValueError, match="every depth must be an integer in"):
         model.set_params(depth=[9]).fit(X[:, :2], y)
     assert vars(model) == before | {"depth": [9]}
 

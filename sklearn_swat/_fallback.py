@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from joblib import Parallel, effective_n_jobs
+from joblib import Parallel
 
 if TYPE_CHECKING:
     from ._candidates import Descent
@@ -106,8 +106,7 @@ def run_calls(calls: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
     """
     n_done = 0
     try:
-        n_workers = min(effective_n_jobs(n_jobs), len(calls))
-        for result in Parallel(n_jobs=n_workers, return_as="generator")(calls):
+        for result in Parallel(n_jobs=n_jobs, return_as="generator")(calls):
             n_done += 1
             yield result
     except BrokenExecutor:

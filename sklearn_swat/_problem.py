@@ -62,11 +62,9 @@ class Problem:
         index, weight = representative_rows(
             rows.target, rows.weight, n_rows, is_regression=is_regression
         )
-        return (
-            rows
-            if len(index) == len(rows.weight)
-            else replace(take_rows(rows, index), weight=weight)
-        )
+        if len(index) == len(rows.weight):
+            return rows
+        return replace(take_rows(rows, index), weight=weight)
 
     @cached_property
     def few_train(self) -> Rows:

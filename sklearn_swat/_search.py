@@ -228,7 +228,7 @@ def _prune(
     """
     n = len(networks)
     stage = Stage(control, "pruning paths", "path", n)
-    n_workers = effective_n_jobs(n_jobs)
+    n_workers = min(effective_n_jobs(n_jobs), n)
     n_ran = 0
     calls = [
         delayed(_run_path)(
@@ -238,7 +238,7 @@ def _prune(
         for i, network in enumerate(networks)
     ]  # fmt: skip
     try:
-        for i, (path, reason) in enumerate(run_calls(calls, n_jobs), start=1):
+        for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
             points += problem.judged(path[1:])  # the first is as it was given
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:

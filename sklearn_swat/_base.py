@@ -280,7 +280,12 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         return _front.path_frame(self.path_, float(self.alpha), self.network_)
 
     def select(
-        self, *, max_nnz: int | None = None, rule: str | None = None, index: int | None = None
+        self,
+        *,
+        max_nnz: int | None = None,
+        alpha: float | None = None,
+        rule: str | None = None,
+        index: int | None = None,
     ) -> Self:
         """Return this estimator with another network of the front.
 
@@ -291,6 +296,9 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         max_nnz : int, optional
             How many non-zero numbers the network may have: of those within this
             budget the one with the lowest validation loss.
+        alpha : float, optional
+            Another price of one non-zero: the network with the lowest
+            ``validation_loss + alpha * nnz``.
         rule : {"one_standard_error"}, optional
             The smallest network whose validation loss is at most one standard error
             above the lowest one: that of the lowest, over the validation rows.
@@ -308,7 +316,8 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         ValueError
             If not exactly one is given, or no network of the front meets it.
         TypeError
-            If `max_nnz` or `index` is no integer, or a bool.
+            If `max_nnz` or `index` is no integer, `alpha` no number, or one of them a
+            bool.
 
         Examples
         --------
@@ -318,13 +327,15 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         >>> model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, y)
         >>> model.select(max_nnz=10).nnz_ <= 10
         True
+        >>> model.select(alpha=1e-2).nnz_ <= model.select(alpha=1e-3).nnz_
+        True
         >>> model.select(rule="one_standard_error").nnz_ <= model.nnz_
         True
         >>> model.select(index=0).nnz_  # the constant
         1
         """
         check_is_fitted(self)
-        position = _front.find(self.path_, max_nnz=max_nnz, rule=rule, index=index)
+        position = _front.find(self.path_, max_nnz=max_nnz, alpha=alpha, rule=rule, index=index)
         # Networks and points are immutable, and callbacks are shared among clones as well.
         shared = [self.path_, self.network_, getattr(self, "_skl_callbacks", None)]
         selected = copy.deepcopy(self, {id(each): each for each in shared})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._network import SparseMLP
-from ._pruning import PathPoint
+from ._pruning import PathPoint, choose
 
 Array = NDArray[np.float64]
 
@@ -76,16 +77,17 @@ def find(
     path: Sequence[PathPoint],
     *,
     max_nnz: int | None = None,
+    alpha: float | None = None,
     rule: str | None = None,
     index: int | None = None,
 ) -> int:
-    """Return the position of the point that a budget, a rule or an index asks for.
+    """Return the position of the point that a budget, a price, a rule or an index asks for.
 
     Parameters
     ----------
     path : sequence of PathPoint
         A front: by ascending size, and so by descending validation loss.
-    max_nnz, rule, index : optional
+    max_nnz, alpha, rule, index : optional
         Exactly one of them; see `SWATRegressor.select`.
 
     Returns
@@ -95,9 +97,9 @@ def find(
     Raises
     ------
     ValueError
-        If not exactly one of the three is given, or no point meets it.
+        If not exactly one of the four is given, or no point meets it.
     TypeError
-        If `max_nnz` or `index` is no integer, or a bool.
+        If `max_nnz` or `index` is no integer, `alpha` no number, or one of them a bool.
 
     Examples
     --------
@@ -109,19 +111,26 @@ def find(
     ... ]
     >>> find(path, max_nnz=4), find(path, rule="one_standard_error"), find(path, index=-1)
     (1, 1, 2)
+    >>> find(path, alpha=0.5), find(path, alpha=0.1), find(path, alpha=0.001)
+    (0, 1, 2)
     """
     given = {
         name: value
-        for name, value in (("max_nnz", max_nnz), ("rule", rule), ("index", index))
+        for name, value in (
+            ("max_nnz", max_nnz), ("alpha", alpha), ("rule", rule), ("index", index),
+        )
         if value is not None
-    }
+    }  # fmt: skip
     if len(given) != 1:
         raise ValueError(
-            f"select takes exactly one of max_nnz, rule and index, got {', '.join(given) or 'none'}"
-            ": pass max_nnz=30, rule='one_standard_error' or index=0, for example"
+            "select takes exactly one of max_nnz, alpha, rule and index, got "
+            f"{', '.join(given) or 'none'}: pass max_nnz=30, alpha=1e-3, "
+            "rule='one_standard_error' or index=0, for example"
         )
     if max_nnz is not None:
         return _within_budget(path, _integer("max_nnz", max_nnz, "a number of non-zeros"))
+    if alpha is not None:
+        return path.index(choose(path, _price(alpha)))
     if index is not None:
         return _at(path, _integer("index", index, "a position in path_"))
     if rule not in RULES:
@@ -136,6 +145,14 @@ def _integer(name: str, value: Any, meaning: str) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}={value!r} is no integer; pass {meaning}") from None
+
+
+def _price(alpha: Any) -> float:
+    if isinstance(alpha, bool | np.bool_) or not isinstance(alpha, Real):
+        raise TypeError(f"alpha={alpha!r} is no number; pass the price of one non-zero, as 1e-3")
+    if not 0 <= float(alpha) < np.inf:
+        raise ValueError(f"alpha={alpha!r} is no price: pass a finite number that is at least 0")
+    return float(alpha)
 
 
 def _within_budget(path: Sequence[PathPoint], max_nnz: int) -> int:

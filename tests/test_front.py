@@ -144,6 +144,16 @@ def test_the_budget_buys_the_lowest_validation_loss():
     assert [find(path, max_nnz=n) for n in (2, 4, 5, 9, 10, 99)] == [0, 0, 1, 1, 2, 2]
 
 
+def test_a_price_buys_what_is_worth_it():
+    path = front((1, 0.9, 0.1), (4, 0.6, 0.1), (9, 0.5, 0.1))
+    chosen = [find(path, alpha=price) for price in (0, 0.01, np.float32(0.03), 0.09, 0.11, 7)]
+    assert chosen == [2, 2, 1, 1, 0, 0]
+
+
+def test_the_price_of_the_fit_selects_what_the_fit_chose(model):
+    assert model.select(alpha=model.alpha).network_ is model.network_
+
+
 @pytest.mark.parametrize(("error", "expected"), [(0.0, 2), (0.15, 2), (0.25, 1), (0.7, 0)])
 def test_one_standard_error_is_that_of_the_lowest_loss(error, expected):
     path = front((1, 0.9, 9.0), (4, 0.5, 9.0), (9, 0.3, error))
@@ -159,12 +169,15 @@ def test_an_unknown_standard_error_is_refused():
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({}, "exactly one of max_nnz, rule and index, got none"),
+        ({}, "exactly one of max_nnz, alpha, rule and index, got none"),
         ({"max_nnz": 3, "index": 0}, "exactly one .*, got max_nnz, index"),
         ({"max_nnz": 1}, "max_nnz=1 is too small: the smallest .* has 2 non-zeros"),
         ({"rule": "best"}, "rule='best' is unknown: pass one of 'one_standard_error'"),
         ({"index": 2}, r"index=2 is outside the front of 2 networks: pass 0 .* to 1"),
         ({"index": -3}, "index=-3 is outside"),
+        ({"alpha": -0.1}, "alpha=-0.1 is no price: pass a finite number that is at least 0"),
+        ({"alpha": np.nan}, "alpha=nan is no price"),
+        ({"alpha": np.inf}, "alpha=inf is no price"),
     ],
 )
 def test_what_cannot_be_selected_is_named_with_the_way_out(request_, message):
@@ -184,6 +197,8 @@ def test_a_bool_is_no_index_and_no_budget(value):
         find(front((1, 0.9, 0.1)), index=value)
     with pytest.raises(TypeError, match=r"max_nnz=.* is a bool and no integer; pass a number"):
         find(front((1, 0.9, 0.1)), max_nnz=value)
+    with pytest.raises(TypeError, match=r"alpha=.* is no number; pass the price of one"):
+        find(front((1, 0.9, 0.1)), alpha=value)
 
 
 def test_a_selected_copy_is_another_network_and_shares_nothing_mutable(model):

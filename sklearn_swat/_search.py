@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
-N_PATHS = 2  # the best candidates of the descent that a pruning path starts from
+# The best candidates of the descent that are refined, of which the best then has a pruning path:
+# what soft networks come to shows only there, and several refinements cost as much as one path.
+N_REFINED = 4
+MOST_OF_ALPHA = 1e-4  # a number's price in that choice at most: paths will remove most of them
+REFINING_ENDS = 0.4  # the share of the paths' time
 
 
 @dataclass(frozen=True)
@@ -148,15 +152,15 @@ def search(
         control.stopped("max_time")
     asked_to_stop = stage.close(lambda: stopped_at(descent))
     networks = _networks(descent, screening)
-    beginnings = networks[:N_PATHS]
-    if isinstance(start, SparseMLP):
-        networks.append(start)
-        beginnings.append(start)
-    beginnings.append(problem.linear())  # what hidden neurons have to be better than
     points: list[PathPoint] = [constant]
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
+        price = min(settings.alpha, MOST_OF_ALPHA)
+        beginnings = [_most_promising(networks, price, problem, n_jobs, control, paths_end, points)]
+        if isinstance(start, SparseMLP):
+            beginnings.append(start)
+        beginnings.append(problem.linear())  # what hidden neurons have to be better than
         all_ran, asked_to_stop = _prune(
             beginnings, problem, n_jobs, control, paths_end, points,
             lambda: _result(problem, points, choice, descent),
@@ -164,7 +168,9 @@ def search(
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
-    # What descent found was judged at its luckiest step, and pruning starts at all of it:
+    if isinstance(start, SparseMLP):
+        networks.append(start)
+    # What descent found was judged at its luckiest step, and pruning starts at the best of it:
     # it is an answer only where no pruning path is.
     if not all_ran:
         points += [problem.point(network) for network in networks]
@@ -206,6 +212,57 @@ def _verdict_line(record: dict[str, Any]) -> str:
         f"best: validation loss {record['validation_loss'][best]:.4f}, "
         f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
     )
+
+
+def _most_promising(
+    networks: list[SparseMLP],
+    price: float,
+    problem: Problem,
+    n_jobs: int | None,
+    control: Control,
+    ends: Deadline,
+    points: list[PathPoint],
+) -> SparseMLP:
+    """Refine the best candidates, add them to `points`, and return the best of them."""
+    candidates = networks[:N_REFINED]
+    n = len(candidates)
+    n_workers = min(effective_n_jobs(n_jobs), n)
+    refining_ends = ends.part(REFINING_ENDS)
+    calls = [
+        delayed(_refine_first)(
+            network, problem.few_train, problem.few_validation, problem.loss, refining_ends,
+            share=1 / -(-(n - i) // n_workers),
+        )
+        for i, network in enumerate(candidates)
+    ]  # fmt: skip
+    refined: list[PathPoint] = []
+    try:
+        refined.extend(point for point in run_calls(calls, n_workers) if point is not None)
+    except KeyboardInterrupt:
+        control.stopped("interrupt")
+    if not refined:
+        return candidates[0]
+    points += problem.judged(refined)
+    best = min(refined, key=lambda point: point.validation_loss + price * point.nnz)
+    control.say(
+        f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
+        f"{best.nnz} non-zeros, depth {best.network.depth}"
+    )
+    return best.network
+
+
+def _refine_first(
+    network: SparseMLP,
+    train: Rows,
+    validation: Rows,
+    loss: Loss,
+    ends: Deadline,
+    share: float,
+) -> PathPoint | None:
+    """Return what a pruning path makes of a network before it removes anything, if time allows."""
+    rounds = pruning_rounds(network, train, validation, loss, should_stop=ends.part(share))
+    _, refined = next(rounds), next(rounds)
+    return refined if refined.network.weights[0].any() else None  # time was over: the constant
 
 
 def _prune(

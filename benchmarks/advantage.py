@@ -136,7 +136,9 @@ def test_loss(
     return float(losses["model"] / losses["constant"])
 
 
-def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
+def run_one(
+    name: str, n_rows: int, seed: int, kept: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Measure every method on one table, number of rows and seed.
 
     Parameters
@@ -147,6 +149,8 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         Training rows, or `ALL_ROWS`.
     seed : int
         The seed of the rows and of all models.
+    kept : dict, optional
+        An earlier record: only its whole fits are measured anew.
 
     Returns
     -------
@@ -156,7 +160,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     table = load(name)
     X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
     defaults = swat(table.task, seed)
-    methods: dict[str, dict[str, float]] = {}
+    methods: dict[str, dict[str, float]] = dict(kept["methods"]) if kept else {}
 
     def keep(method: str, model: Any, seconds: float) -> None:
         loss = test_loss(model, table.task, X_test, y_test, y_train)
@@ -174,7 +178,14 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         _, trial = fitted(**parameters)
         return max(1, round(defaults.max_iter * seconds / trial))
 
+    record = {
+        "table": name, "task": table.task, "n_rows": n_rows, "seed": seed, "methods": methods,
+    }  # fmt: skip
     fitted(max_iter=1, refine=False)  # the import of torch is nobody's
+    for method, parameters in FITS.items():
+        keep(method, *fitted(**parameters))
+    if kept:
+        return record
     keep("start", *fitted(refine=False, max_iter=0))
     keep("both", *fitted(refine=False))
     seconds, rate = methods["both"]["seconds"], defaults.learning_rate
@@ -191,8 +202,6 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
         ]
         best = min(runs, key=lambda run: min(p.validation_loss for p in run[0].path_))
         keep(f"weights_{start}", *best)
-    for method, parameters in FITS.items():
-        keep(method, *fitted(**parameters))
     for method, early in (("mlp", False), ("mlp_early", True)):
         stopping = {"early_stopping": True, "validation_fraction": 0.2} if early else {}
         dense = dense_mlp(table.task, seed, **stopping)
@@ -208,9 +217,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
                 raise
             continue  # its validation rows lack a class
         keep(method, dense, time.perf_counter() - start_time)
-    return {
-        "table": name, "task": table.task, "n_rows": n_rows, "seed": seed, "methods": methods,
-    }  # fmt: skip
+    return record
 
 
 # --------------------------------------------------------------------- report
@@ -343,16 +350,20 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         The results.
     """
     results = begin(options)
-    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
+    done = {(run["table"], run["n_rows"], run["seed"]): run for run in results["runs"]}
     todo = []
     for name in (*options.tables, *FUNCTIONS[: options.functions]):
         n_table = len(load(name).X)
-        todo += [
+        keys = [
             (name, n_rows, seed)
             for n_rows in options.rows
             for seed in range(options.seeds)
-            if (name, n_rows, seed) not in done and n_table <= MAX_ROWS and 1.25 * n_rows < n_table
+            if n_table <= MAX_ROWS and 1.25 * n_rows < n_table
         ]
+        if options.fits_again:
+            todo += [(*key, done[key]) for key in keys if key in done]
+        else:
+            todo += [(*key, None) for key in keys if key not in done]
 
     def describe(record: dict[str, Any]) -> str:
         losses = {m: round(v["test_loss"], 3) for m, v in record["methods"].items()}
@@ -360,7 +371,10 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         return f"{name}, {n_rows} rows, seed {seed}: {losses}"
 
     names = (*TASKS, *FUNCTIONS)
-    run_and_keep(results, options.out, run_one, todo, options.jobs, describe, names)
+    run_and_keep(
+        results, options.out, run_one, todo, options.jobs, describe, names,
+        replaces=options.fits_again,
+    )  # fmt: skip
     return results
 
 
@@ -378,6 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
     add("--functions", type=int, default=12, help="random functions beside the tables")
     add_resume_option(parser)
+    add("--fits-again", action="store_true", help="with --resume: only the kept whole fits, anew")
     report(parser.parse_args(arguments), run_all, make_report)
 
 

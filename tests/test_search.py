@@ -1,0 +1,103 @@
+"""Which candidates of a descent a pruning path starts at, and what a search keeps of the others."""
+
+import numpy as np
+import pytest
+
+from sklearn_swat import SWATRegressor, _search
+from sklearn_swat._control import Control, Deadline
+from sklearn_swat._losses import LOSSES
+from sklearn_swat._network import SparseMLP
+from sklearn_swat._problem import Problem
+from sklearn_swat._refinement import Rows
+from sklearn_swat._search import MOST_OF_ALPHA, N_REFINED, _most_promising
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """One hump of one feature beside one that says nothing: a line cannot follow it."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-2, 2, (200, 2))
+    data = Rows(X, np.exp(-(X[:, :1] ** 2)), np.ones(200))
+    return Problem.of(data, LOSSES["squared_error"], 0.2, rng)
+
+
+def candidate(width, seed=0):
+    rng = np.random.RandomState(seed)
+    first, last = rng.standard_normal((2, width)), rng.standard_normal((width, 1))
+    return SparseMLP((first, last), (np.zeros(width), np.zeros(1)), (("tanh",) * width,))
+
+
+def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
+    points = []
+    ends, control = ends or Deadline(), control or Control()
+    best = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    return best, points
+
+
+def test_the_best_after_refining_is_chosen_wherever_it_stood(problem):
+    networks = [candidate(1), candidate(4), candidate(1, seed=1)]
+    best, points = refined(problem, networks)
+    assert [point.network.hidden_layer_sizes for point in points] == [(1,), (4,), (1,)]
+    assert best is points[1].network
+    assert points[1].validation_loss < 0.1 * points[0].validation_loss
+
+
+def test_size_has_a_price_in_the_choice(problem):
+    networks = [candidate(4), candidate(1)]
+    assert refined(problem, networks, price=0.0)[0].hidden_layer_sizes == (4,)
+    assert refined(problem, networks, price=1.0)[0].hidden_layer_sizes == (1,)
+
+
+def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
+    networks = [candidate(2, seed) for seed in range(N_REFINED + 2)]
+    best, points = refined(problem, networks)
+    again, same_points = refined(problem, networks, n_jobs=2)
+    assert len(points) == len(same_points) == N_REFINED
+    for one, other in zip([best], [again], strict=True):
+        np.testing.assert_array_equal(one.weights[0], other.weights[0])
+    assert [p.validation_loss for p in points] == [p.validation_loss for p in same_points]
+
+
+def test_without_time_the_path_starts_at_what_the_descent_thought_best(problem):
+    networks = [candidate(1), candidate(4)]
+    best, points = refined(problem, networks, ends=Deadline.after(0.0))
+    assert best is networks[0]
+    assert points == []
+
+
+def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
+    refine_first, n_calls = _search._refine_first, []
+
+    def interrupted(*arguments, **options):
+        n_calls.append(1)
+        if len(n_calls) == 2:
+            raise KeyboardInterrupt
+        return refine_first(*arguments, **options)
+
+    monkeypatch.setattr(_search, "_refine_first", interrupted)
+    control = Control()
+    best, points = refined(problem, [candidate(1), candidate(4)], control=control)
+    assert control.was_interrupted
+    assert [point.network for point in points] == [best]
+    assert best.hidden_layer_sizes == (1,)
+
+
+def test_a_high_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
+    prices = []
+
+    def spy(networks, price, *rest):
+        prices.append(price)
+        return _most_promising(networks, price, *rest)
+
+    monkeypatch.setattr(_search, "_most_promising", spy)
+    X = np.random.RandomState(0).standard_normal((60, 2))
+    for alpha in (1.0, 1e-6):
+        SWATRegressor(alpha=alpha, depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
+    assert prices == [MOST_OF_ALPHA, 1e-6]
+
+
+def test_verbose_tells_what_was_refined(capsys):
+    X = np.random.RandomState(0).standard_normal((60, 2))
+    SWATRegressor(depth=[1, 2], max_iter=5, random_state=0, verbose=1).fit(X, X[:, 0])
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("refined"))
+    assert line.startswith(f"refined {N_REFINED} of {N_REFINED}  best: validation loss 0.0")

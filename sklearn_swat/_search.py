@@ -157,14 +157,15 @@ def search(
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
         price = min(settings.alpha, MOST_OF_ALPHA)
-        beginnings = [_most_promising(networks, price, problem, n_jobs, control, paths_end, points)]
+        beginnings = _most_promising(networks, price, problem, n_jobs, control, paths_end, points)
         if isinstance(start, SparseMLP):
             beginnings.append(start)
         beginnings.append(problem.linear())  # what hidden neurons have to be better than
-        all_ran, asked_to_stop = _prune(
-            beginnings, problem, n_jobs, control, paths_end, points,
-            lambda: _result(problem, points, choice, descent),
-        )  # fmt: skip
+        if not control.was_interrupted:
+            all_ran, asked_to_stop = _prune(
+                beginnings, problem, n_jobs, control, paths_end, points,
+                lambda: _result(problem, points, choice, descent),
+            )  # fmt: skip
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
@@ -222,10 +223,12 @@ def _most_promising(
     control: Control,
     ends: Deadline,
     points: list[PathPoint],
-) -> SparseMLP:
-    """Refine the best candidates, add them to `points`, and return the best of them."""
+) -> list[SparseMLP]:
+    """Refine the best candidates, add them to `points`, and return the best, if there is one."""
     candidates = networks[:N_REFINED]
     n = len(candidates)
+    if not n:  # no network had a finite loss
+        return []
     n_workers = min(effective_n_jobs(n_jobs), n)
     refining_ends = ends.part(REFINING_ENDS)
     calls = [
@@ -241,14 +244,15 @@ def _most_promising(
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return candidates[0]
+        return candidates[:1]
     points += problem.judged(refined)
-    best = min(refined, key=lambda point: point.validation_loss + price * point.nnz)
+    prices = [point.validation_loss + price * point.nnz for point in refined]
+    best = refined[int(np.nan_to_num(prices, nan=np.inf).argmin())]
     control.say(
         f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
-    return best.network
+    return [best.network]
 
 
 def _refine_first(

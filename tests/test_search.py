@@ -1,7 +1,10 @@
 """Which candidates of a descent a pruning path starts at, and what a search keeps of the others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATRegressor, _search
 from sklearn_swat._control import Control, Deadline
@@ -30,7 +33,7 @@ def candidate(width, seed=0):
 def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
     points = []
     ends, control = ends or Deadline(), control or Control()
-    best = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    (best,) = _most_promising(networks, price, problem, n_jobs, control, ends, points)
     return best, points
 
 
@@ -80,6 +83,42 @@ def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
     assert control.was_interrupted
     assert [point.network for point in points] == [best]
     assert best.hidden_layer_sizes == (1,)
+
+
+def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    def path(*arguments, **options):
+        raise AssertionError("a path has begun")
+
+    monkeypatch.setattr(_search, "_refine_first", interrupted)
+    monkeypatch.setattr(_search, "_run_path", path)
+    X = np.random.RandomState(0).standard_normal((60, 2))
+    with pytest.warns(ConvergenceWarning, match="was interrupted after"):
+        model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
+    assert model.stop_reason_ == "interrupt"
+    assert model.nnz_ > 1
+
+
+def test_without_any_candidate_there_is_nothing_to_refine(problem):
+    points = []
+    assert _most_promising([], 0.0, problem, 2, Control(), Deadline(), points) == points == []
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position):
+    refine_first = _search._refine_first
+
+    def sometimes_nan(network, *arguments, **options):
+        point = refine_first(network, *arguments, **options)
+        is_bad = network is networks[position]
+        return replace(point, validation_loss=np.nan) if is_bad else point
+
+    networks = [candidate(4), candidate(4, seed=1)]
+    monkeypatch.setattr(_search, "_refine_first", sometimes_nan)
+    best, points = refined(problem, networks)
+    assert best is points[1 - position].network
 
 
 def test_a_high_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):

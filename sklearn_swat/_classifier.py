@@ -82,7 +82,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     learning_rate : float, default=0.1
         Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
     batch_size : "auto" or int, default="auto"
-        Rows per step; "auto" takes all up to 4,096, else 1,024.
+        Rows per step; "auto" takes all up to 2,048, else 1,024.
     refine : bool, default=True
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False gives the decoded network itself.

@@ -54,7 +54,7 @@ LATENT_RATE = 0.5  # of the learning rate
 CORRECTION_RATE = 0.2  # of the learning rate, for the weights beside a latent point
 LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the latent one
 THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
-FULL_BATCH_ROWS = 4096  # up to here "auto" takes all rows in every step
+FULL_BATCH_ROWS = 2048  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 1024  # and above, so many
 # What every second restart has alone, where it is one of several activations: smooth targets are
 # found with fewer neurons, and two kinds of candidates differ more than two of one kind. For

@@ -77,11 +77,21 @@ class Objective:
     l2 : float
         Penalty on the squares of all live parameters but the output biases, whose
         best value must not depend on it.
+    features : int ndarray, optional
+        Ascending, those of which `more` may add weights: `network` uses no others. By
+        default those that it uses.
     """
 
-    def __init__(self, network: SparseMLP, rows: Rows, loss: Loss, l2: float) -> None:
+    def __init__(
+        self,
+        network: SparseMLP,
+        rows: Rows,
+        loss: Loss,
+        l2: float,
+        features: NDArray[np.intp] | None = None,
+    ) -> None:
         self.network, self.loss = network, loss
-        self.used = network.used_features
+        self.used = network.used_features if features is None else features
         self.inputs = np.ascontiguousarray(rows.X.T[self.used])  # (d used, n)
         self.target, self.weight = rows.target, rows.weight
         self.slices = [activation_slices(names) for names in network.activations]
@@ -109,13 +119,18 @@ class Objective:
         """Dense weights and biases for live parameters (p,)."""
         full = np.zeros_like(self.full)
         full[self.live] = x
+        return self._split(full)
+
+    def _split(self, full: Array) -> tuple[list[Array], list[Array]]:
         parts = [full[a:b] for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
         count = len(self.shapes)
         return [p.reshape(s) for p, s in zip(parts, self.shapes, strict=False)], parts[count:]
 
     def to_network(self, x: Array) -> SparseMLP:
         """Return the network with live parameters (p,); a zero removes its weight."""
-        weights, biases = self.layers(x)
+        return self._network(*self.layers(x))
+
+    def _network(self, weights: list[Array], biases: list[Array]) -> SparseMLP:
         first = np.zeros((self.network.n_features, weights[0].shape[1]))
         first[self.used] = weights[0]
         return replace(self.network, weights=(first, *weights[1:]), biases=tuple(biases))
@@ -165,6 +180,13 @@ class Objective:
     def _value_and_gradient(
         self, x: Array, weights: list[Array], forward: _Forward
     ) -> tuple[float, Array]:
+        value, gradient = self._value_and_full_gradient(weights, forward)
+        return value + float(self.penalty @ (x * x)), gradient[self.live] + 2 * self.penalty * x
+
+    def _value_and_full_gradient(
+        self, weights: list[Array], forward: _Forward
+    ) -> tuple[float, Array]:
+        """Return the data loss and its gradient by all parameters, live or not."""
         raw, hidden, slopes = forward
         value, out = self.loss.value_and_gradient(raw.T, self.target, self.weight)
         delta: Array = np.ascontiguousarray(out.T)  # (k, n)
@@ -174,8 +196,7 @@ class Objective:
             sums.append(delta.sum(axis=1))
             if i:
                 delta = (weights[i] @ delta) * slopes[i - 1]
-        gradient = np.concatenate(products[::-1] + sums[::-1])[self.live]
-        return value + float(self.penalty @ (x * x)), gradient + 2 * self.penalty * x
+        return value, np.concatenate(products[::-1] + sums[::-1])
 
     # ------------------------------------------------------------------- curvature
     @property
@@ -205,11 +226,14 @@ class Objective:
 
     def curvature_diagonal(self, x: Array) -> Array:
         """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
-        hidden, deltas = self._factors(*self.layers(x))
+        diagonal = self._full_curvature_diagonal(*self._factors(*self.layers(x)))
+        return np.asarray(diagonal[self.live] + 2 * self.penalty)
+
+    def _full_curvature_diagonal(self, hidden: list[Array], deltas: list[Array]) -> Array:
+        """Return that of the data loss by all parameters, live or not."""
         squares = [np.einsum("orn,orn->on", delta, delta) for delta in deltas]
         weights = [((h * h) @ s.T).ravel() for h, s in zip(hidden, squares, strict=True)]
-        diagonal = np.concatenate(weights + [s.sum(axis=1) for s in squares])[self.live]
-        return np.asarray(diagonal + 2 * self.penalty)
+        return np.concatenate(weights + [s.sum(axis=1) for s in squares])
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix, penalty included, (p, p)."""
@@ -221,6 +245,39 @@ class Objective:
         forward = self._forward(weights, biases, self.inputs)
         value, gradient = self._value_and_gradient(x, weights, forward)
         return value, gradient, self._gauss_newton(*self._factors(weights, biases, forward))
+
+    def more(self, x: Array, count: int, l2: float) -> SparseMLP:
+        """Return the network with more weights: the zeros that promise to gain most.
+
+        What a weight gains is what a Newton step on it alone would, ``g ** 2 / (2 M)``; it
+        begins half of that step away from zero, as others take their share of the gain.
+
+        Parameters
+        ----------
+        x : ndarray of shape (p,)
+            Live parameters, at a minimum.
+        count : int
+            Weights to add at most: those that promise nothing are not.
+        l2 : float
+            Penalty on the squares of the new ones.
+
+        Returns
+        -------
+        SparseMLP
+        """
+        weights, biases = self.layers(x)
+        forward = self._forward(weights, biases, self.inputs)
+        _, gradient = self._value_and_full_gradient(weights, forward)
+        factors = self._factors(weights, biases, forward)
+        full, n_weights = self.full.copy(), self.offsets[len(weights)]
+        full[self.live] = x
+        gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
+        curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * l2
+        gain = gradient * gradient / curvature
+        added = np.argsort(-gain, kind="stable")[:count]
+        added = added[gain[added] > 0]
+        full[added] = -0.5 * gradient[added] / curvature[added]
+        return self._network(*self._split(full))
 
     def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:
         lines = []

@@ -59,7 +59,7 @@ _ROUND_TOLERANCE = 1e-3
 # Small networks get so many weights back in every round before it removes as many more: which
 # weights serve a network of 20 numbers, one of 200 does not tell. In larger ones they fit noise.
 _GROWS_BELOW, _GROWN, _FEWEST_GROWN = 80, 0.2, 3
-_SINGLE_STEPS_BELOW = 20  # below this size remove one weight per round
+_SINGLE_STEPS_BELOW = 40  # below this size remove one weight per round
 _NOMINATED = 8  # removals that are tried by their true loss, of which the best is done
 
 
@@ -179,7 +179,7 @@ def pruning_rounds(
         As for `refine`, in every round; the first one takes three times as many
         iterations.
     keep : float, default=0.87
-        Fraction of the weights that a round keeps in a network of 20 to 300
+        Fraction of the weights that a round keeps in a network of 40 to 300
         weights; larger ones lose more at once, smaller ones a single weight. A
         smaller fraction is faster and worse: more is removed on one quadratic model.
         At 0.93 paths take a fifth more time, for scores that are the same.

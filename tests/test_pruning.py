@@ -202,6 +202,54 @@ def test_zero_iterations_or_an_immediate_stop_do_little_and_fail_not():
     assert len(calls) == 1
 
 
+# ------------------------------------------------------------------------------ growth
+def lacking(position, rows, seed=0):
+    """Return a network that reproduces `rows` but for one weight of its first layer, and rows."""
+    teacher = random_network(1, SQUARED, k=1, seed=seed)
+    rows = replace(rows, target=teacher.decision_function(rows.X))
+    first = teacher.weights[0].copy()
+    first[position] = 0
+    return replace(teacher, weights=(first, teacher.weights[1])), teacher, rows
+
+
+@pytest.mark.parametrize("position", [(0, 0), (3, 2), (1, 4)])
+def test_the_weight_that_is_missing_comes_back(position):
+    network, teacher, rows = lacking(position, random_rows(SQUARED, n=200, k=1))
+    objective = Objective(network, rows, SQUARED, 1e-9, np.arange(4))
+    grown = objective.more(objective.start, 1, 1e-9)
+    assert np.argwhere((grown.weights[0] != 0) & (network.weights[0] == 0)).tolist() == [
+        list(position)
+    ]
+    assert np.sign(grown.weights[0][position]) == np.sign(teacher.weights[0][position])
+    assert data_loss(grown, rows, SQUARED) < data_loss(network, rows, SQUARED)
+    assert grown.nnz == network.nnz + 1
+
+
+def test_weights_grow_from_the_given_features_alone_and_no_more_than_there_are():
+    network = random_network(1, SQUARED, d=4, k=1)
+    first = network.weights[0] * np.array([[1.0], [0.0], [0.0], [1.0]])
+    network = replace(network, weights=(first, network.weights[1]))
+    rows = random_rows(SQUARED, k=1)
+    objective = Objective(network, rows, SQUARED, 1e-3)
+    assert objective.more(objective.start, 100, 1e-3).nnz == network.nnz
+    wider = Objective(network, rows, SQUARED, 1e-3, np.array([0, 2, 3]))
+    grown = wider.more(wider.start, 100, 1e-3)
+    np.testing.assert_array_equal(grown.used_features, [0, 2, 3])
+    assert grown.nnz == network.nnz + network.hidden_layer_sizes[0]
+
+
+def test_a_path_takes_a_feature_back_but_none_that_it_did_not_begin_with():
+    train, validation, loss = table(load_diabetes)
+    start = random_network(1, loss, 10, 1, width=6)
+    start = replace(
+        start, weights=(start.weights[0] * (np.arange(10) != 2)[:, None], start.weights[1])
+    )
+    path = prune_path(start, train, validation, loss)
+    used = [set(point.network.used_features.tolist()) for point in path]
+    assert not any(2 in features for features in used)
+    assert any(later - features for features, later in pairwise(used))
+
+
 # ------------------------------------------------------------------------------- sizes
 def test_folded_size_counts_the_biases_that_scaling_will_fill():
     weights = (np.array([[1.0, 1.0], [0.0, 1.0]]), np.ones((2, 2)), np.array([[1.0], [1.0]]))

@@ -224,7 +224,7 @@ def pruning_rounds(
                 grown = Objective(whole.more(whole.start, count, l2), train, loss, l2)
                 x_grown = minimise(grown, n_iter, should_stop, _ROUND_TOLERANCE)
                 if grown.value(x_grown) <= objective.value(x):
-                    n_grown = len(x_grown) - len(x)
+                    n_grown = max(0, len(x_grown) - len(x))  # neurons may have died
                     objective, x = grown, x_grown
             network = objective.to_network(_remove_least_salient(objective, x, keep, n_grown))
             network = fold_linear_layers(network)

@@ -273,10 +273,10 @@ class Objective:
         full[self.live] = x
         gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
         curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * l2
-        gain = gradient * gradient / curvature
+        step, gain = -0.5 * gradient / curvature, gradient * gradient / curvature
         added = np.argsort(-gain, kind="stable")[:count]
-        added = added[gain[added] > 0]
-        full[added] = -0.5 * gradient[added] / curvature[added]
+        added = added[(gain[added] > 0) & np.isfinite(step[added])]
+        full[added] = step[added]
         return self._network(*self._split(full))
 
     def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:

@@ -90,7 +90,7 @@ class Objective:
         l2: float,
         features: NDArray[np.intp] | None = None,
     ) -> None:
-        self.network, self.loss = network, loss
+        self.network, self.loss, self.l2 = network, loss, l2
         self.used = network.used_features if features is None else features
         self.inputs = np.ascontiguousarray(rows.X.T[self.used])  # (d used, n)
         self.target, self.weight = rows.target, rows.weight
@@ -246,7 +246,7 @@ class Objective:
         value, gradient = self._value_and_gradient(x, weights, forward)
         return value, gradient, self._gauss_newton(*self._factors(weights, biases, forward))
 
-    def more(self, x: Array, count: int, l2: float) -> SparseMLP:
+    def more(self, count: int) -> SparseMLP:
         """Return the network with more weights: the zeros that promise to gain most.
 
         What a weight gains is what a Newton step on it alone would, ``g ** 2 / (2 M)``; it
@@ -254,25 +254,20 @@ class Objective:
 
         Parameters
         ----------
-        x : ndarray of shape (p,)
-            Live parameters, at a minimum.
         count : int
             Weights to add at most: those that promise nothing are not.
-        l2 : float
-            Penalty on the squares of the new ones.
 
         Returns
         -------
         SparseMLP
         """
-        weights, biases = self.layers(x)
+        weights, biases = self._split(self.full)
         forward = self._forward(weights, biases, self.inputs)
         _, gradient = self._value_and_full_gradient(weights, forward)
         factors = self._factors(weights, biases, forward)
         full, n_weights = self.full.copy(), self.offsets[len(weights)]
-        full[self.live] = x
         gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
-        curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * l2
+        curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * self.l2
         step, gain = -0.5 * gradient / curvature, gradient * gradient / curvature
         added = np.argsort(-gain, kind="stable")[:count]
         added = added[(gain[added] > 0) & np.isfinite(step[added])]

@@ -216,7 +216,7 @@ def lacking(position, rows, seed=0):
 def test_the_weight_that_is_missing_comes_back(position):
     network, teacher, rows = lacking(position, random_rows(SQUARED, n=200, k=1))
     objective = Objective(network, rows, SQUARED, 1e-9, np.arange(4))
-    grown = objective.more(objective.start, 1, 1e-9)
+    grown = objective.more(1)
     assert np.argwhere((grown.weights[0] != 0) & (network.weights[0] == 0)).tolist() == [
         list(position)
     ]
@@ -231,9 +231,9 @@ def test_weights_grow_from_the_given_features_alone_and_no_more_than_there_are()
     network = replace(network, weights=(first, network.weights[1]))
     rows = random_rows(SQUARED, k=1)
     objective = Objective(network, rows, SQUARED, 1e-3)
-    assert objective.more(objective.start, 100, 1e-3).nnz == network.nnz
+    assert objective.more(100).nnz == network.nnz
     wider = Objective(network, rows, SQUARED, 1e-3, np.array([0, 2, 3]))
-    grown = wider.more(wider.start, 100, 1e-3)
+    grown = wider.more(100)
     np.testing.assert_array_equal(grown.used_features, [0, 2, 3])
     assert grown.nnz == network.nnz + network.hidden_layer_sizes[0]
 

@@ -17,9 +17,14 @@ from threadpoolctl import (  # type: ignore[import-untyped]
 PATIENCE = 1.0
 
 
+def _threadpools(user_api: str) -> Any:
+    """Return the controller of one kind of pool: to lift a limit resets all that it holds."""
+    return ThreadpoolController().select(user_api=user_api)
+
+
 @cache
-def _threadpools() -> Any:
-    return ThreadpoolController()
+def _blas_threadpools() -> Any:
+    return _threadpools("blas")
 
 
 def _release_openblas() -> None:
@@ -60,7 +65,7 @@ class _Limit:
     def enter(self) -> None:
         with self._locked():
             if self.limiter is None:
-                self.limiter = _threadpools().limit(limits=1, user_api="blas")
+                self.limiter = _blas_threadpools().limit(limits=1)
                 _release_openblas()
             self.users.add(threading.get_ident())
 
@@ -97,5 +102,5 @@ def one_torch_thread() -> AbstractContextManager[Any]:
     Steps of a few thousand rows are as fast on one thread, within a fifth, and four
     times as fast where the cores have other work. Call it once torch is imported.
     """
-    limit: AbstractContextManager[Any] = ThreadpoolController().limit(limits=1, user_api="openmp")
+    limit: AbstractContextManager[Any] = _threadpools("openmp").limit(limits=1)
     return limit

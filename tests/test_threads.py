@@ -11,7 +11,7 @@ from sklearn.datasets import make_friedman1
 from threadpoolctl import ThreadpoolController
 
 from sklearn_swat import SWATRegressor, _threads
-from sklearn_swat._threads import _release_openblas, one_blas_thread
+from sklearn_swat._threads import _release_openblas, one_blas_thread, one_torch_thread
 
 
 def blas_threads():
@@ -67,6 +67,22 @@ def test_a_limit_ends_with_an_exception(two_threads):
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert blas_threads() == two_threads
+
+
+def test_the_end_of_a_limit_on_torch_leaves_the_limit_of_another_thread_on_blas(two_threads):
+    _release_openblas()
+    torch_limit = one_torch_thread()
+    with one_blas_thread():
+
+        def leave_torch():
+            with torch_limit:
+                pass
+
+        thread = threading.Thread(target=leave_torch)
+        thread.start()
+        thread.join(30)
+        assert blas_threads() == [1] * len(two_threads)
     assert blas_threads() == two_threads
 
 

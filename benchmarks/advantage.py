@@ -220,6 +220,33 @@ def run_one(
     return record
 
 
+def start_loss(name: str, n_rows: int, seed: int, **parameters: Any) -> float:
+    """Return the test loss of the data-set encoder's network, without any descent.
+
+    Parameters
+    ----------
+    name : str
+        Of a table, or of `FUNCTIONS`.
+    n_rows : int
+        Training rows at most, or `ALL_ROWS`; small tables have fewer.
+    seed : int
+        The seed of the rows and of the fit.
+    **parameters
+        Of the estimator, as ``checkpoint``.
+
+    Returns
+    -------
+    float
+    """
+    table = load(name)
+    n_all = int(0.8 * len(table.y))
+    rows = take_rows(table, n_rows if n_rows < n_all else ALL_ROWS, seed)
+    X_train, X_test, y_train, y_test = rows
+    model = swat(table.task, seed, refine=False, max_iter=0, **parameters)
+    model.fit(X_train, y_train)
+    return test_loss(model, table.task, X_test, y_test, y_train)
+
+
 # --------------------------------------------------------------------- report
 
 

@@ -2,10 +2,12 @@
 
 Every variant changes one thing of a base: sizes of the autoencoder (latent width among
 them, an open question of arXiv 2410.08339), rates and optimizer, losses, how the
-decoders' errors become one, contexts, one scale against four. All are measured by the
-same held-out losses, of hard networks. The base has small batches, so that a short trial
-has many, and a curriculum that follows the time. It is run with several seeds: what they
-differ by is noise. Results are kept as they come, and a run that was cut off goes on.
+decoders' errors become one, contexts, the mix of functions, a price of size that the
+encoder is told of, one scale against four. All are measured by the same held-out losses,
+of hard networks, and by the start networks of the benchmark tables. The base has small
+batches, so that a short trial has many, and a curriculum that follows the time. It is run
+with several seeds: what they differ by is noise. Results are kept as they come, and a run
+that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -13,30 +15,44 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Generator, Tensor, nn
 
 from benchmarks._command import make_parser, report
+from benchmarks._data import available_tables
 from benchmarks._results import describe_machine, save
 from benchmarks._training import adamw, muon, train_for
+from benchmarks.advantage import start_loss
 from benchmarks.convolutional import N_CONTEXT, N_FRESH, N_SETS, RATES, latent_space, search
 from sklearn_swat._autoencoder import MultiScaleAutoencoder
+from sklearn_swat._checkpoint import save_checkpoint
 from sklearn_swat._threads import one_torch_thread
 from sklearn_swat._token_layers import AutoencoderConfig
-from sklearn_swat.pretrain._evaluation import N_FEATURES, N_OUTPUTS, held_out_losses
+from sklearn_swat.pretrain._evaluation import (
+    N_FEATURES,
+    N_OUTPUTS,
+    averages,
+    held_out_losses,
+)
 from sklearn_swat.pretrain._losses import PretrainingLosses, SamplingConfig, total
-from sklearn_swat.pretrain._sampler import Sampler
+from sklearn_swat.pretrain._sampler import FUNCTION_SHARES, Sampler
 
 BASE = SamplingConfig(batch_size=10, rows_per_batch=600)
 ONE_SCALE = {"depths": (2,), "depths_per_batch": 1}
 WIDE_FROM, HARD_FROM = 0.3, 0.6  # shares of the time over which tasks widen, networks sharpen
 LEARNING_RATE = 1e-3
 SEARCH_SEED = 2
+PRICES = (1e-6, 1e-2)  # of a number, where pretraining knows of one
+MEASURED_PRICES = (1e-6, 1e-4, 1e-3, 1e-2)
+TABLE_ROWS, TABLE_SEEDS = 128, (0, 1)  # of start networks on tables: rows, and splits
 
 # The held-out batches that variants are measured on.
 EVERYTHING = "everything"
@@ -51,6 +67,7 @@ MEASURES = {
     ),
 }
 LOSSES = ("start", "readout", "descended", "reconstruction", "similarity")
+TABLES = "tables"  # a column beside those losses: start networks of the benchmark tables
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,14 @@ VARIANTS = {
     "learning rate 3e-4 (base: 1e-3)": Variant(learning_rate=3e-4),
     "learning rate 3e-3": Variant(learning_rate=3e-3),
     "AdamW (base: Muon)": Variant(optimizer=adamw),
+    "all kinds of functions alike often": of_batches(
+        function_shares=dict.fromkeys(FUNCTION_SHARES, 1.0)
+    ),
+    **{
+        f"functions: {kind} alone": of_batches(function_shares={kind: 1.0})
+        for kind in ("networks", "smooth", "additive")
+    },
+    "a price of size, told to the encoder": of_batches(prices=PRICES),
 }
 
 
@@ -149,8 +174,10 @@ def run_variant(
     Returns
     -------
     dict
-        Numbers of parameters and batches, seconds, ``losses`` per measure, and ``search``,
-        the normalised test losses on the data sets, if it is among the measures.
+        Numbers of parameters and batches, seconds, ``losses`` per measure, ``tables``, the
+        start networks' loss on tables, if there are any; ``search``, the normalised test
+        losses on the data sets, if it is among the measures; and ``prices``, losses and
+        size per price, if the variant knows of any.
     """
     autoencoder = MultiScaleAutoencoder(variant.config, Generator().manual_seed(variant.seed))
     losses = TimedLosses(autoencoder, variant.sampling, variant.seed)
@@ -178,7 +205,56 @@ def run_variant(
         space = latent_space(autoencoder, N_SETS * len(RATES), start)
         found = search(space, rows, search_seconds)["sets"]
         record["search"] = [result["test_loss"] for result in found]
+    if available_tables():
+        record[TABLES] = loss_on_tables(autoencoder)
+    if variant.sampling.prices is not None:
+        record["prices"] = {
+            f"{price:g}": of_price(losses, price, n_batches) for price in MEASURED_PRICES
+        }
     return record
+
+
+def loss_on_tables(autoencoder: MultiScaleAutoencoder) -> float:
+    """Measure an autoencoder's start networks, without any descent, on the benchmark tables.
+
+    Parameters
+    ----------
+    autoencoder : MultiScaleAutoencoder
+
+    Returns
+    -------
+    float
+        Geometric mean over tables and splits of the normalised test loss.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "variant.safetensors"
+        save_checkpoint(path, autoencoder, {}, half=False)
+        losses = [
+            start_loss(name, TABLE_ROWS, seed, checkpoint=path)
+            for name in available_tables()
+            for seed in TABLE_SEEDS
+        ]
+    return float(np.exp(np.mean(np.log(np.maximum(losses, 1e-3)))))
+
+
+def of_price(losses: PretrainingLosses, price: float, n_batches: int) -> dict[str, float]:
+    """Measure what an autoencoder that was trained with prices makes of one.
+
+    Parameters
+    ----------
+    losses : PretrainingLosses
+        Its configuration and its mode are changed.
+    price : float
+    n_batches : int
+        Held-out batches, of data sets alone.
+
+    Returns
+    -------
+    dict of float
+        With ``size``, the mean number of non-zeros.
+    """
+    losses.config = replace(SamplingConfig(reconstruction_share=0.0), prices=(price, price))
+    return averages(losses.eval(), n_batches)
 
 
 def run_all(options: argparse.Namespace) -> dict[str, Any]:
@@ -240,10 +316,16 @@ def tabulate(runs: Sequence[dict[str, Any]], measure: str) -> pd.DataFrame:
         Of text. A star is outside the range of the bases by more than the widest such range
         of the table: two or three seeds may agree in a column by chance.
     """
+    of_tables = [TABLES] if measure == EVERYTHING else []
     numbers = pd.DataFrame(
-        {run["variant"]: run["losses"][measure] for run in runs if measure in run["losses"]}
+        {
+            run["variant"]: run["losses"][measure] | {TABLES: run.get(TABLES, np.nan)}
+            for run in runs
+            if measure in run["losses"]
+        }
     ).T
-    numbers = numbers[[name for name in LOSSES if name in numbers]]
+    numbers = numbers[[name for name in (*LOSSES, *of_tables) if name in numbers]]
+    numbers = numbers.dropna(axis="columns", how="all")
     low, high = (
         getattr(numbers[numbers.index.isin(BASES)], extreme)() for extreme in ("min", "max")
     )
@@ -272,6 +354,30 @@ def tabulate_search(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({"median": losses.median(), "mean": losses.mean()}).round(3)
 
 
+def tabulate_prices(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return what the start networks are like at different prices: a row per variant and price.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+
+    Returns
+    -------
+    DataFrame
+        Of text: the losses of the start, and its non-zeros.
+    """
+    rows = {
+        (run["variant"], price): {
+            "start": f"{measured['start']:.3f}",
+            "readout": f"{measured['readout']:.3f}",
+            "non-zeros": f"{measured['size']:.0f}",
+        }
+        for run in runs
+        for price, measured in run.get("prices", {}).items()
+    }
+    return pd.DataFrame(rows).T.rename_axis(["variant", "price"])
+
+
 def make_report(results: dict[str, Any]) -> str:
     """Return the report of kept results.
 
@@ -287,8 +393,10 @@ def make_report(results: dict[str, Any]) -> str:
     meta, runs = results["meta"], results["runs"]
     parts = [
         f"Trained for {meta['seconds']:g} seconds of one core each; held-out losses of hard "
-        "networks (1: the best\nconstant; similarity: 1 less a correlation). A star: outside the "
-        "range of the bases by more than\nthe widest of these ranges in the table."
+        "networks (1: the best\nconstant; similarity: 1 less a correlation). In the last column, "
+        f"start networks of the benchmark\ntables: {TABLE_ROWS} rows, geometric mean of the "
+        "normalised test loss. A star: outside the range of the\nbases by more than the widest "
+        "of these ranges in the table."
     ]
     for measure in MEASURES:
         if any(measure in run["losses"] for run in runs):
@@ -298,6 +406,11 @@ def make_report(results: dict[str, Any]) -> str:
             "Search from random latent points: normalised test loss over "
             f"{N_SETS} random functions,\nafter {meta['search_seconds']:g} seconds of one core "
             "for all of them at once\n" + tabulate_search(runs).to_string()
+        )
+    if any("prices" in run for run in runs):
+        parts.append(
+            "Start networks at a price per number, on held-out batches\n"
+            + tabulate_prices(runs).to_string()
         )
     return "\n\n".join(parts)
 

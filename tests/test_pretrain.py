@@ -131,6 +131,7 @@ def test_a_single_scale_teaches_the_encoder_and_decoder_of_its_depth_only(share)
         ({"depths": ()}, "depths must be some of"),
         ({"reduction": "max"}, "reduction must be one of .* got 'max'"),
         ({"left_out": ("start",)}, r"left_out can have .* got \['start'\]"),
+        ({"function_shares": {"sines": 1.0}}, r"function_shares can have .* got \['sines'\]"),
     ],
 )
 def test_an_unknown_choice_is_an_error_at_once(option, message):
@@ -138,8 +139,36 @@ def test_an_unknown_choice_is_an_error_at_once(option, message):
         SamplingConfig(**option)
 
 
-def test_every_parameter_learns_from_some_batch():
-    losses = tiny_losses(descent_share=1.0, wide_after=1)
+def test_functions_of_one_kind_alone_are_of_that_kind():
+    X = sampler().normal(6, 400, 2)
+    generator = torch.Generator().manual_seed(1)
+    y = Sampler(generator, {"linear": 1.0}).functions(X, 1)
+    residual = [torch.linalg.lstsq(x, z).solution for x, z in zip(X, y, strict=True)]
+    fitted = torch.stack([x @ w for x, w in zip(X, residual, strict=True)])
+    unclamped = y.abs() < 3.9
+    centred = (y - fitted) - (y - fitted).mean(1, keepdim=True)
+    assert centred[unclamped].abs().max() < 0.1
+    assert not torch.allclose(y, Sampler(torch.Generator().manual_seed(1)).functions(X, 1))
+
+
+def test_a_price_is_told_to_the_encoder_and_paid_by_its_networks():
+    losses = tiny_losses(reconstruction_share=0.0, prices=(1e-2, 1e-2)).eval()
+    with torch.no_grad():
+        losses.price_to_threshold.copy_(torch.tensor([-8.0, 4.0]))  # the dearer, the sparser
+        dear = losses(torch.tensor([3]))
+        losses.config = replace(losses.config, prices=(1e-6, 1e-6))
+        cheap = losses(torch.tensor([3]))
+        losses.price_to_seeds.add_(1.0)
+        told = losses(torch.tensor([3]))
+    assert dear["size"] < cheap["size"]
+    assert dear["price"] > 100 * cheap["price"] > 0
+    assert told["start"] != cheap["start"]
+    assert "price" not in tiny_losses(reconstruction_share=0.0)(torch.tensor([0]))
+
+
+@pytest.mark.parametrize("priced", [False, True])
+def test_every_parameter_learns_from_some_batch(priced):
+    losses = tiny_losses(descent_share=1.0, wide_after=1, prices=(1e-6, 1e-2) if priced else None)
     for _ in range(12):
         sum(losses(torch.tensor([0])).values()).backward()
     idle = [name for name, p in losses.named_parameters() if p.grad is None or not p.grad.any()]

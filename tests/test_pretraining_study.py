@@ -91,6 +91,22 @@ def test_a_variant_is_trained_and_measured_alike_every_time():
     assert again["losses"] != one["losses"]
 
 
+def test_a_variant_with_prices_and_tables_is_measured_by_them(monkeypatch):
+    monkeypatch.setattr(pretraining, "available_tables", lambda: ["function_00", "function_01"])
+    monkeypatch.setattr(pretraining, "TABLE_SEEDS", (0,))
+    variant = Variant(TINY, replace(BATCHES, prices=pretraining.PRICES))
+    record = run_variant(variant, 0.05, 0.02, 6)
+    assert list(map(float, record["prices"])) == list(pretraining.MEASURED_PRICES)
+    assert all(measured["size"] > 0 for measured in record["prices"].values())
+    assert 0 < record[pretraining.TABLES] < 2
+    runs = [{"variant": "base, seed 0", **record}]
+    assert f"{record[pretraining.TABLES]:.3f}" in tabulate(runs, EVERYTHING)["tables"].iloc[0]
+    table = pretraining.tabulate_prices(runs)
+    assert table["non-zeros"].tolist() == [
+        f"{measured['size']:.0f}" for measured in record["prices"].values()
+    ]
+
+
 def test_both_optimizers_train_every_parameter():
     for optimizer in (_training.muon, _training.adamw):
         losses = TimedLosses(MultiScaleAutoencoder(TINY, torch.Generator().manual_seed(0)), BATCHES)

@@ -69,6 +69,11 @@ def held_out_losses(
     losses = PretrainingLosses(autoencoder, sampling or SamplingConfig()).eval()
     if step_size is not None:
         losses.step_size.data.fill_(step_size)
+    return averages(losses, n_batches, seed)
+
+
+def averages(losses: PretrainingLosses, n_batches: int, seed: int = 0) -> dict[str, float]:
+    """Average each loss of a module in evaluation mode over batches `seed * n_batches` and on."""
     kept: dict[str, list[float]] = {}
     for index in range(seed * n_batches, (seed + 1) * n_batches):
         with torch.no_grad():

@@ -15,7 +15,7 @@ on all tasks. Begun with everything, it stays at linear functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,10 +24,10 @@ from torch import Generator, Tensor, nn
 
 from .._autoencoder import MultiScaleAutoencoder
 from .._network import MAX_DEPTH
-from .._objective import data_loss
+from .._objective import data_loss, hard_size, soft_size
 from .._similarity import dissimilarity, functional_distances, latent_distances
-from .._soft_network import SoftNetwork, sharpen
-from ._sampler import Rows, Sampler
+from .._soft_network import NetworkScores, SoftNetwork, sharpen
+from ._sampler import FUNCTION_SHARES, Rows, Sampler
 
 N_FEATURES = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 N_SLOTS = (4, 6, 8, 12, 16, 24)
@@ -37,6 +37,7 @@ MORE_OUTPUTS = (0.15, 0.3, 0.15)  # chances of 2 and more outputs beside 1 for a
 RIDGE = 0.01  # penalty of the read-out, beside hidden variances of the order of 1
 ALL_DEPTHS = tuple(range(1, MAX_DEPTH + 1))
 OPTIONAL_LOSSES = ("similarity", "readout")
+USUAL_PRICE = 1e-4  # of a number: an encoder that is told of none takes it for granted
 
 # How the decoders' errors of a network, (decoders, C), become one number: the least, as
 # arXiv 2410.08339 does in the end, or what it compares with that. The p-norm of errors e is
@@ -87,11 +88,16 @@ class SamplingConfig:
         a mean asks every decoder to make every network.
     left_out : tuple of str, default=()
         Losses that are not computed: "similarity", "readout".
+    function_shares : mapping of str to float, optional
+        How often each kind of function is drawn; None takes the sampler's mix.
+    prices : tuple of two floats, optional
+        The range that the price of a number is drawn from, one per data set, on a logarithmic
+        scale. The encoder is told of it, and its network pays it. None: size costs nothing.
 
     Raises
     ------
     ValueError
-        If a depth, the reduction or a loss to leave out is unknown.
+        If a depth, the reduction, a loss to leave out or a kind of function is unknown.
     """
 
     batch_size: int = 40
@@ -110,6 +116,8 @@ class SamplingConfig:
     depths: tuple[int, ...] = ALL_DEPTHS
     reduction: str = "min"
     left_out: tuple[str, ...] = ()
+    function_shares: Mapping[str, float] | None = None
+    prices: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.depths or list(self.depths) != sorted(set(self.depths) & set(ALL_DEPTHS)):
@@ -122,6 +130,11 @@ class SamplingConfig:
             raise ValueError(
                 f"left_out can have {list(OPTIONAL_LOSSES)}, got {list(self.left_out)}: the other "
                 "losses end with the shares of their batches at 0"
+            )
+        if not set(self.function_shares or ()) <= set(FUNCTION_SHARES):
+            raise ValueError(
+                f"function_shares can have {list(FUNCTION_SHARES)}, got "
+                f"{list(self.function_shares or ())}"
             )
 
 
@@ -144,6 +157,9 @@ class PretrainingLosses(nn.Module):
         self.config = config
         self.seed = seed
         self.step_size = nn.Parameter(torch.tensor(-1.0))
+        if config.prices is not None:  # what a price's logarithm adds to seeds and threshold
+            self.price_to_seeds = nn.Parameter(torch.zeros(autoencoder.config.model_width))
+            self.price_to_threshold = nn.Parameter(torch.tensor([-3.0, 0.0]))
         self.n_batches: Tensor
         self.register_buffer("n_batches", torch.zeros((), dtype=torch.int64))
 
@@ -160,7 +176,8 @@ class PretrainingLosses(nn.Module):
         -------
         dict of scalar Tensor
             "reconstruction" and "similarity", or "start", "readout" and perhaps "descended";
-            less what the configuration leaves out.
+            less what the configuration leaves out. Beside prices "price", what the start
+            pays, and in evaluation mode "size", what it pays for.
         """
         if self.training:
             seed = 2 * (int(self.n_batches) + 2**30 * self.seed)
@@ -168,7 +185,7 @@ class PretrainingLosses(nn.Module):
         else:
             seed = 2 * int(index) + 1  # never one of training's
         generator = Generator(device=self.step_size.device).manual_seed(seed)
-        sampler = Sampler(generator)
+        sampler = Sampler(generator, self.config.function_shares)
         sharpness = self._draw_sharpness(sampler)
         if float(sampler.uniform()) < self.config.reconstruction_share:
             return self.reconstruction(sampler, sharpness)
@@ -315,6 +332,14 @@ class PretrainingLosses(nn.Module):
         on_cpu = Generator().manual_seed(int(sampler.integer(0, 2**40)))
         encoder = self.autoencoder.dataset_encoder
         seeds = encoder.draw_seeds(B, n_slots, on_cpu)
+        threshold = None
+        if self.config.prices is not None:
+            low, high = map(math.log, self.config.prices)
+            price = torch.exp(sampler.uniform(B, low=low, high=high))
+            told = (price / USUAL_PRICE).log10()
+            seeds = seeds + told[:, None, None] * self.price_to_seeds
+            offset, slope = self.price_to_threshold
+            threshold = F.softplus(offset + slope * told).repeat(len(depths))
         latent = encoder(rows.X[:, :n], rows.y[:, :n], weight, seeds)
         latent = latent.expand(len(depths), *latent.shape)
 
@@ -322,9 +347,12 @@ class PretrainingLosses(nn.Module):
         scale, shift = (t.repeat(len(depths), 1) for t in (rows.scale, rows.shift))
         fresh, context = slice(n, None), slice(0, n)
 
-        def decode(latent: Tensor) -> SoftNetwork:
+        def decode_scores(latent: Tensor) -> NetworkScores:
             scores = self.autoencoder.decode(latent, d, k, depths)
-            return sharpen(scores.rescale_outputs(scale, shift), sharpness)
+            return scores.rescale_outputs(scale, shift)
+
+        def decode(latent: Tensor) -> SoftNetwork:
+            return sharpen(decode_scores(latent), sharpness, threshold=threshold)
 
         def loss(raw: Tensor, part: slice) -> Tensor:
             even = torch.full(target[:, part].shape[:2], 1.0, device=target.device)
@@ -333,12 +361,18 @@ class PretrainingLosses(nn.Module):
             reference = data_loss(rows.loss, constant, target[:, part], even)
             return data_loss(rows.loss, raw, target[:, part], even) / reference.clamp(min=0.05)
 
-        network = decode(latent)
+        scores = decode_scores(latent)
+        network = sharpen(scores, sharpness, threshold=threshold)
         hidden = network.last_hidden(X)
         losses = {"start": saturate(loss(network.read_out(hidden[:, fresh]), fresh)).mean()}
         if "readout" not in self.config.left_out:
             error = (ridge_read_out(hidden, y[:, context]) - y)[:, fresh].square().mean((1, 2))
             losses["readout"] = saturate(error).mean()
+        if threshold is not None:
+            size = soft_size(scores, network, threshold, sharpness)
+            losses["price"] = saturate(price.repeat(len(depths)) * size).mean()
+            if not self.training:
+                losses["size"] = hard_size(network).mean()
         for _ in range(n_steps):
             with torch.enable_grad():
                 at = latent.detach().requires_grad_()

@@ -9,7 +9,7 @@ Shapes: B items, N rows, d features, H slots, k outputs, L = 4 layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,13 @@ from .._soft_network import SoftNetwork, per_candidate
 
 PERTURBATIONS = (0.01, 2.0)  # of the weights, relative, for pairs of graded distance
 SPARSITIES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)  # shares of absent weights, after arXiv 2410.08339
+FUNCTION_SHARES = {  # of the functions that rows are drawn of
+    "networks": 0.35,
+    "smooth": 0.25,
+    "additive": 0.2,
+    "polynomials": 0.15,
+    "linear": 0.05,
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +66,16 @@ class Sampler:
     ----------
     generator : torch.Generator
         Its device is where everything is drawn.
+    function_shares : dict of float, optional
+        How often each kind of function is drawn, of the keys of `FUNCTION_SHARES`; those
+        that are not named never are. None takes that mix.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(
+        self, generator: Generator, function_shares: Mapping[str, float] | None = None
+    ) -> None:
+        shares = FUNCTION_SHARES if function_shares is None else function_shares
+        self.function_shares = [shares.get(kind, 0.0) for kind in FUNCTION_SHARES]
         self.generator = generator
         self.device = generator.device
 
@@ -200,7 +214,7 @@ class Sampler:
             Xr @ self.normal(B, d, k),
         ]
         pieces = [_standardise(piece) for piece in pieces]
-        weights = torch.tensor([0.35, 0.25, 0.2, 0.15, 0.05], device=self.device)
+        weights = torch.tensor(self.function_shares, device=self.device)
         kind = torch.multinomial(weights, B, replacement=True, generator=self.generator)
         y = torch.stack(pieces)[kind, torch.arange(B, device=self.device)]
         # A third of the functions are sums of two kinds: tables rarely follow one.

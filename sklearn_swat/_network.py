@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -92,17 +93,20 @@ class SparseMLP:
         object.__setattr__(self, "weights", tuple(weights))
         object.__setattr__(self, "biases", tuple(biases))
         object.__setattr__(self, "activations", tuple(tuple(layer) for layer in names))
-        self._build_operators()
-
-    def _build_operators(self) -> None:
-        """Prepare what the forward pass needs; never pickled."""
         used = np.flatnonzero(self.weights[0].any(axis=1))
         used.flags.writeable = False
-        operators = [csr_array(w.T) for w in (self.weights[0][used], *self.weights[1:])]
         object.__setattr__(self, "_used_features", used)
-        object.__setattr__(self, "_operators", operators)
-        object.__setattr__(self, "_columns", [b[:, None] for b in self.biases])
-        object.__setattr__(self, "_slices", [activation_slices(n) for n in self.activations])
+
+    @cached_property
+    def _layers(self) -> list[tuple[Any, Array, list[tuple[str, slice]]]]:
+        """Sparse weights, bias column and activations of every layer; never pickled.
+
+        Half of all networks are steps of an optimisation, which nothing is predicted with.
+        """
+        weights = (self.weights[0][self.used_features], *self.weights[1:])
+        slices = [*map(activation_slices, self.activations), []]
+        operators = [csr_array(w.T) for w in weights]
+        return list(zip(operators, (b[:, None] for b in self.biases), slices, strict=True))
 
     def __getstate__(self) -> tuple[Any, ...]:
         return *pack(self.weights, self.biases, self.activations), self.out_activation
@@ -200,10 +204,7 @@ class SparseMLP:
     def _forward_block(self, X: Array) -> Array:
         """(rows, n_features) -> (n_outputs, rows), one contiguous line per neuron."""
         hidden = np.ascontiguousarray(X.T[self.used_features])
-        operators: list[Any] = self._operators  # type: ignore[attr-defined]
-        columns: list[Array] = self._columns  # type: ignore[attr-defined]
-        slices: list[list[tuple[str, slice]]] = self._slices  # type: ignore[attr-defined]
-        for operator, bias, groups in zip(operators, columns, [*slices, []], strict=True):
+        for operator, bias, groups in self._layers:
             # A sparse product adds in index order for every row alike; a BLAS product
             # may round differently from one number of rows to the next.
             hidden = _affine(operator, hidden, bias)

@@ -286,7 +286,7 @@ class Objective:
             lines.append(delta[self.live[bounds[i] : bounds[i + 1]] - self.offsets[i]])
         jacobian = np.concatenate(lines).reshape(len(self.live), -1)
         matrix = jacobian @ jacobian.T
-        matrix[np.diag_indices_from(matrix)] += 2 * self.penalty
+        diagonal(matrix)[:] += 2 * self.penalty
         return np.asarray(matrix)
 
 
@@ -376,13 +376,12 @@ def _levenberg_marquardt(
         value, gradient, matrix = objective.quadratic_model(x)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return x
-        diagonal = matrix.diagonal().copy()
-        largest = diagonal.max(initial=1e-8)
+        largest = diagonal(matrix).max(initial=1e-8)
         # Where classes are all but certain, and wrong, there is a slope without a curvature.
-        scale, floor = np.maximum(diagonal, 1e-4 * largest), 1e-8 * largest
+        scale, floor = np.maximum(diagonal(matrix), 1e-4 * largest), 1e-8 * largest
         for _ in range(8):
             damped = matrix.copy()
-            damped[np.diag_indices_from(damped)] += damping * scale + floor
+            diagonal(damped)[:] += damping * scale + floor
             step = solve(damped, gradient)
             trial = x if step is None else x - step
             trial_value = objective.value(trial)
@@ -396,6 +395,11 @@ def _levenberg_marquardt(
         if gain < tolerance * trial_value or (should_stop is not None and should_stop()):
             break
     return x
+
+
+def diagonal(matrix: Array) -> Array:
+    """Return the diagonal of a square matrix, to be read or written."""
+    return np.einsum("ii->i", matrix)
 
 
 def solve(matrix: Array, right: Array) -> Array | None:

@@ -10,12 +10,14 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
+from ._averages import AveragePoint, average, averages
 from ._candidates import Candidate, Descent
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
 from ._fallback import descend_within_memory, run_calls
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
-# The best candidates of the descent that are refined, of which the best then has a pruning path:
+# The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
-N_REFINED = 4
+N_REFINED, N_PATHS = 4, 2
 MOST_OF_ALPHA = 1e-4  # a number's price in that choice at most: paths will remove most of them
 REFINING_ENDS = 0.4  # the share of the paths' time
 
@@ -162,10 +164,19 @@ def search(
             beginnings.append(start)
         beginnings.append(problem.linear())  # what hidden neurons have to be better than
         if not control.was_interrupted:
+            paths: list[list[PathPoint]] = []
             all_ran, asked_to_stop = _prune(
-                beginnings, problem, n_jobs, control, paths_end, points,
-                lambda: _result(problem, points, choice, descent),
+                beginnings, problem, n_jobs, control, paths_end, paths,
+                lambda: _result(problem, [*points, *chain(*paths)], choice, descent),
             )  # fmt: skip
+            points += chain(*paths)
+            if not (asked_to_stop or control.was_interrupted):
+                points += averages(
+                    paths,
+                    problem.point,
+                    max_width=settings.n_slots,
+                    activations=settings.activations,
+                )
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
@@ -224,7 +235,7 @@ def _most_promising(
     ends: Deadline,
     points: list[PathPoint],
 ) -> list[SparseMLP]:
-    """Refine the best candidates, add them to `points`, and return the best, if there is one."""
+    """Refine the best candidates, add them to `points`, and return the best of them."""
     candidates = networks[:N_REFINED]
     n = len(candidates)
     if not n:  # no network had a finite loss
@@ -244,15 +255,16 @@ def _most_promising(
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return candidates[:1]
+        return candidates[:N_PATHS]
     points += problem.judged(refined)
     prices = [point.validation_loss + price * point.nnz for point in refined]
-    best = refined[int(np.nan_to_num(prices, nan=np.inf).argmin())]
+    ranking = np.argsort(np.nan_to_num(prices, nan=np.inf), kind="stable")
+    best = refined[ranking[0]]
     control.say(
         f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
-    return [best.network]
+    return [refined[i].network for i in ranking[:N_PATHS]]
 
 
 def _refine_first(
@@ -275,10 +287,10 @@ def _prune(
     n_jobs: int | None,
     control: Control,
     ends: Deadline,
-    points: list[PathPoint],
+    paths: list[list[PathPoint]],
     so_far: Callable[[], SearchResult],
 ) -> tuple[bool, bool]:
-    """Run the pruning paths, and add their points to `points`.
+    """Run the pruning paths, and add them to `paths`.
 
     Returns
     -------
@@ -300,7 +312,7 @@ def _prune(
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
-            points += problem.judged(path[1:])  # the first is as it was given
+            paths.append(problem.judged(path[1:]))  # the first is as it was given
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)
@@ -397,7 +409,15 @@ def _on_raw_rows(
     curvature: NDArray[np.float64] | None = None,
 ) -> SearchResult:
     """Fold the scaling into the networks of a front."""
-    front = tuple(replace(p, network=problem.scaling.fold(p.network)) for p in front)
+    front = tuple(
+        PathPoint(
+            problem.scaling.fold(point.network),
+            point.train_loss,
+            point.validation_loss,
+            point.validation_error,
+        )
+        for point in front
+    )
     network, l2 = front[chosen].network, problem.prior(front[chosen])
     return SearchResult(
         path=front,
@@ -410,7 +430,11 @@ def _on_raw_rows(
 
 def _refit(point: PathPoint, problem: Problem, should_stop: ShouldStop) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows."""
-    if point.network.weights[0].any():
+    if isinstance(point, AveragePoint):  # as one network, its parts would be wrong alike
+        network = average(
+            [_refit(member, problem, should_stop).network for member in point.members]
+        )
+    elif point.network.weights[0].any():
         network = problem.refine(point, should_stop)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)

@@ -172,7 +172,7 @@ def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypat
     n_validation = 600  # which the loss and its error are of
     assert chosen.validation_error < np.sqrt(2 / n_validation) * 2 * chosen.validation_loss
     loss = np.square(model.predict(X) - y).mean() / y.var()
-    assert loss == pytest.approx(chosen.validation_loss, rel=0.25)
+    assert 0.5 * chosen.validation_loss < loss < 1.2 * chosen.validation_loss
     assert model.score(X, y) > 0.7
 
 

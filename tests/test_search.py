@@ -12,7 +12,7 @@ from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._refinement import Rows
-from sklearn_swat._search import MOST_OF_ALPHA, N_REFINED, _most_promising
+from sklearn_swat._search import MOST_OF_ALPHA, N_PATHS, N_REFINED, _most_promising
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def candidate(width, seed=0):
 def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
     points = []
     ends, control = ends or Deadline(), control or Control()
-    (best,) = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    best = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    assert len(best) == min(N_PATHS, len(points) or len(networks))
     return best, points
 
 
@@ -41,14 +42,16 @@ def test_the_best_after_refining_is_chosen_wherever_it_stood(problem):
     networks = [candidate(1), candidate(4), candidate(1, seed=1)]
     best, points = refined(problem, networks)
     assert [point.network.hidden_layer_sizes for point in points] == [(1,), (4,), (1,)]
-    assert best is points[1].network
+    assert best[0] is points[1].network
+    assert best[1] is min(points[::2], key=lambda point: point.validation_loss).network
     assert points[1].validation_loss < 0.1 * points[0].validation_loss
 
 
 def test_size_has_a_price_in_the_choice(problem):
     networks = [candidate(4), candidate(1)]
-    assert refined(problem, networks, price=0.0)[0].hidden_layer_sizes == (4,)
-    assert refined(problem, networks, price=1.0)[0].hidden_layer_sizes == (1,)
+    for price, widths in ((0.0, [(4,), (1,)]), (1.0, [(1,), (4,)])):
+        best, _ = refined(problem, networks, price=price)
+        assert [network.hidden_layer_sizes for network in best] == widths
 
 
 def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
@@ -56,15 +59,15 @@ def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
     best, points = refined(problem, networks)
     again, same_points = refined(problem, networks, n_jobs=2)
     assert len(points) == len(same_points) == N_REFINED
-    for one, other in zip([best], [again], strict=True):
+    for one, other in zip(best, again, strict=True):
         np.testing.assert_array_equal(one.weights[0], other.weights[0])
     assert [p.validation_loss for p in points] == [p.validation_loss for p in same_points]
 
 
-def test_without_time_the_path_starts_at_what_the_descent_thought_best(problem):
+def test_without_time_paths_start_at_what_the_descent_thought_best(problem):
     networks = [candidate(1), candidate(4)]
     best, points = refined(problem, networks, ends=Deadline.after(0.0))
-    assert best is networks[0]
+    assert best == networks[:N_PATHS]
     assert points == []
 
 
@@ -81,8 +84,8 @@ def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
     control = Control()
     best, points = refined(problem, [candidate(1), candidate(4)], control=control)
     assert control.was_interrupted
-    assert [point.network for point in points] == [best]
-    assert best.hidden_layer_sizes == (1,)
+    assert [point.network for point in points] == best
+    assert best[0].hidden_layer_sizes == (1,)
 
 
 def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
@@ -118,7 +121,7 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
     networks = [candidate(4), candidate(4, seed=1)]
     monkeypatch.setattr(_search, "_refine_first", sometimes_nan)
     best, points = refined(problem, networks)
-    assert best is points[1 - position].network
+    assert best[0] is points[1 - position].network
 
 
 def test_a_high_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):

@@ -1,0 +1,155 @@
+"""Averages of networks of several pruning paths, each as one network.
+
+Two networks that fit the same rows alike are wrong in different places, and their mean
+is better than either [1]_. Side by side, with half of each output layer, they are one
+network of the sum of their sizes; at some sizes nothing else is as good.
+
+References
+----------
+.. [1] L. Hansen, P. Salamon, "Neural network ensembles", IEEE PAMI 12, 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from ._network import SparseMLP
+from ._pruning import PathPoint, pareto_front
+
+# Prices of a number, at each of which the networks that are best on their paths are averaged.
+PRICES = tuple(np.geomspace(1e-7, 3e-2, 34))
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePoint(PathPoint):
+    """An average with its losses.
+
+    Attributes
+    ----------
+    members : tuple of PathPoint
+        What it is the average of.
+    """
+
+    members: tuple[PathPoint, ...] = ()
+
+
+def averages(
+    paths: Sequence[Sequence[PathPoint]],
+    judge: Callable[[SparseMLP], PathPoint],
+    *,
+    max_width: int,
+    activations: Sequence[str],
+) -> list[AveragePoint]:
+    """Average the networks that are best at the same price on different paths.
+
+    Parameters
+    ----------
+    paths : sequence of sequences of PathPoint
+    judge : callable
+        Returns a network with its losses.
+    max_width : int
+        Neurons that a hidden layer may have.
+    activations : sequence of str
+        Those that neurons may have. Networks of different depths are averaged if "identity"
+        is among them: the shallower one's outputs pass through such neurons.
+
+    Returns
+    -------
+    list of AveragePoint
+        For every price the average of the best two paths, of the best three and so on.
+    """
+    fronts = [pareto_front(path) for path in paths if path]
+    found: dict[tuple[int, ...], AveragePoint] = {}
+    for best in _best_per_price(fronts):
+        for n in range(2, len(best) + 1):
+            members = tuple(best[:n])
+            key = tuple(map(id, members))
+            depths = {point.network.depth for point in members}
+            if key in found or not (len(depths) == 1 or "identity" in activations):
+                continue
+            network = average([point.network for point in members])
+            if max(network.hidden_layer_sizes, default=0) <= max_width:
+                judged = judge(network)
+                found[key] = AveragePoint(
+                    judged.network,
+                    judged.train_loss,
+                    judged.validation_loss,
+                    judged.validation_error,
+                    members,
+                )
+    return list(found.values())
+
+
+def _best_per_price(fronts: Sequence[Sequence[PathPoint]]) -> Iterator[list[PathPoint]]:
+    """Return for every price the best network of each front, if no constant, by price ascending."""
+    losses = [np.array([point.validation_loss for point in front]) for front in fronts]
+    sizes = [np.array([point.nnz for point in front]) for front in fronts]
+    for price in PRICES:
+        best: list[tuple[float, PathPoint]] = []
+        for front, loss, size in zip(fronts, losses, sizes, strict=True):
+            i = int((loss + price * size).argmin())  # of equally good ones the smallest
+            if front[i].network.weights[0].any():
+                best.append((float(loss[i] + price * size[i]), front[i]))
+        best.sort(key=lambda pair: pair[0])
+        yield [point for _, point in best]
+
+
+def average(networks: Sequence[SparseMLP]) -> SparseMLP:
+    """Return one network whose outputs, before their activation, are the mean of several's.
+
+    Parameters
+    ----------
+    networks : sequence of SparseMLP
+        Of the same features, outputs and output activation.
+
+    Returns
+    -------
+    SparseMLP
+        Their hidden layers side by side. What is shallower than the deepest passes its
+        outputs through identity neurons.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> line = SparseMLP((np.array([[1.0], [0.0]]),), (np.array([3.0]),), ())
+    >>> bend = SparseMLP(
+    ...     (np.array([[0.0], [1.0]]), np.array([[2.0]])), (np.ones(1), np.zeros(1)), (("tanh",),)
+    ... )
+    >>> print(average([line, bend]))
+    h1.0 = tanh(1 x1 + 1)
+    h1.1 = 1 x0
+    y = 1 h1.0 + 0.5 h1.1 + 1.5
+    """
+    depth = max(network.depth for network in networks)
+    deep = [_deepened(network, depth) for network in networks]
+    weights, biases, names = (
+        list(zip(*(getattr(network, part) for network in deep), strict=True))
+        for part in ("weights", "biases", "activations")
+    )
+    blocks = [np.hstack(weights[0]), *(block_diag(*layer) for layer in weights[1:])]
+    lines = [np.concatenate(layer) for layer in biases]
+    # The outputs of all networks side by side, and what makes their mean of them.
+    mean = np.tile(np.eye(networks[0].n_outputs) / len(networks), (len(networks), 1))
+    return SparseMLP(
+        (*blocks[:-1], blocks[-1] @ mean),
+        (*lines[:-1], lines[-1] @ mean),
+        tuple(tuple(chain(*layer)) for layer in names),
+        networks[0].out_activation,
+    )
+
+
+def _deepened(network: SparseMLP, depth: int) -> SparseMLP:
+    """Return a network with more layers at its end, whose identity neurons hand its outputs on."""
+    k, n_more = network.n_outputs, depth - network.depth
+    *biases, last = network.biases
+    return replace(
+        network,
+        weights=(*network.weights, *[np.eye(k)] * n_more),
+        biases=(*biases, *[np.zeros(k)] * n_more, last),
+        activations=(*network.activations, *[("identity",) * k] * n_more),
+    )

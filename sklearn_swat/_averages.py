@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from ._network import SparseMLP
-from ._pruning import PathPoint, pareto_front
+from ._pruning import PathPoint, fold_linear_layers, pareto_front
 
 # Prices of a number, at each of which the networks that are best on their paths are averaged.
 PRICES = tuple(np.geomspace(1e-7, 3e-2, 34))
@@ -111,7 +111,7 @@ def average(networks: Sequence[SparseMLP]) -> SparseMLP:
     -------
     SparseMLP
         Their hidden layers side by side. What is shallower than the deepest passes its
-        outputs through identity neurons.
+        outputs through identity neurons. Layers of these alone are multiplied out.
 
     Examples
     --------
@@ -122,25 +122,39 @@ def average(networks: Sequence[SparseMLP]) -> SparseMLP:
     ... )
     >>> print(average([line, bend]))
     h1.0 = tanh(1 x1 + 1)
-    h1.1 = 1 x0
-    y = 1 h1.0 + 0.5 h1.1 + 1.5
+    h1.1 = 0.5 x0
+    y = 1 h1.0 + 1 h1.1 + 1.5
     """
-    depth = max(network.depth for network in networks)
-    deep = [_deepened(network, depth) for network in networks]
+    so_far: list[SparseMLP] = []  # what is shallower is one network before it gets deeper
+    for depth in sorted({network.depth for network in networks}):
+        parts = [
+            _scaled(network, 1 / len(networks)) for network in networks if network.depth == depth
+        ]
+        so_far = [_sum([*parts, *(_deepened(network, depth) for network in so_far)])]
+    return fold_linear_layers(so_far[0])
+
+
+def _sum(networks: Sequence[SparseMLP]) -> SparseMLP:
+    """Return the network that computes the sum of the outputs of several of one depth."""
     weights, biases, names = (
-        list(zip(*(getattr(network, part) for network in deep), strict=True))
+        list(zip(*(getattr(network, part) for network in networks), strict=True))
         for part in ("weights", "biases", "activations")
     )
     blocks = [np.hstack(weights[0]), *(block_diag(*layer) for layer in weights[1:])]
     lines = [np.concatenate(layer) for layer in biases]
-    # The outputs of all networks side by side, and what makes their mean of them.
-    mean = np.tile(np.eye(networks[0].n_outputs) / len(networks), (len(networks), 1))
+    add_up = np.tile(np.eye(networks[0].n_outputs), (len(networks), 1))
     return SparseMLP(
-        (*blocks[:-1], blocks[-1] @ mean),
-        (*lines[:-1], lines[-1] @ mean),
+        (*blocks[:-1], blocks[-1] @ add_up),
+        (*lines[:-1], lines[-1] @ add_up),
         tuple(tuple(chain(*layer)) for layer in names),
         networks[0].out_activation,
     )
+
+
+def _scaled(network: SparseMLP, factor: float) -> SparseMLP:
+    *weights, last = network.weights
+    *biases, last_bias = network.biases
+    return replace(network, weights=(*weights, last * factor), biases=(*biases, last_bias * factor))
 
 
 def _deepened(network: SparseMLP, depth: int) -> SparseMLP:

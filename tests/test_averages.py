@@ -1,0 +1,138 @@
+"""Averages of networks: one network by blocks, among the limits that every network keeps."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_friedman1
+
+from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat._averages import AveragePoint, average, averages
+from sklearn_swat._losses import LOSSES
+from sklearn_swat._network import SparseMLP
+from sklearn_swat._problem import Problem
+from sklearn_swat._pruning import PathPoint, folded_nnz
+from sklearn_swat._refinement import Rows
+
+
+def network(*widths, seed=0, k=1, d=3, names="tanh", out="identity"):
+    rng = np.random.RandomState(seed)
+    sizes = (d, *widths, k)
+    weights = [rng.standard_normal(shape) for shape in pairwise(sizes)]
+    biases = [rng.standard_normal(n) for n in sizes[1:]]
+    return SparseMLP(weights, biases, [(names,) * width for width in widths], out)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("shapes", [[(2,), (3,)], [(), (4,), (2, 3, 1)], [(), ()], [(2, 2)] * 4])
+def test_an_average_computes_the_mean_of_the_outputs(shapes, k):
+    out = "softmax" if k > 1 else "logistic"
+    networks = [network(*shape, seed=i, k=k, out=out) for i, shape in enumerate(shapes)]
+    X = np.random.RandomState(9).standard_normal((50, 3))
+    found = average(networks)
+    mean = np.mean([member.decision_function(X) for member in networks], axis=0)
+    np.testing.assert_allclose(found.decision_function(X), mean, rtol=1e-12, atol=1e-12)
+    assert found.out_activation == out
+    assert found.depth == max(map(len, shapes))
+    one_depth = len({*map(len, shapes)}) == 1
+    if one_depth and found.depth:
+        assert found.nnz == sum(member.nnz - k for member in networks) + k
+
+
+def point(loss, *widths, **options):
+    return PathPoint(network(*widths, **options), loss, loss)
+
+
+def judged(net):
+    return PathPoint(net, 0.5, 0.25, 0.125)
+
+
+def of(paths, max_width=16, activations=("tanh", "identity")):
+    return averages(paths, judged, max_width=max_width, activations=activations)
+
+
+def test_what_is_best_at_one_price_is_averaged():
+    small, large = point(0.4, 1), point(0.2, 4, seed=1)
+    other = point(0.25, 2, seed=2)
+    found = of([[large, small], [other]])
+    assert {frozenset(map(id, p.members)) for p in found} == {
+        frozenset(map(id, pair)) for pair in ((large, other), (small, other))
+    }
+    at_no_price = found[0]
+    assert at_no_price.members == (large, other)  # the better first
+    assert (at_no_price.train_loss, at_no_price.validation_loss) == (0.5, 0.25)
+    assert at_no_price.validation_error == 0.125
+    assert at_no_price.network.hidden_layer_sizes == (6,)
+
+
+def test_the_best_two_and_the_best_three_paths_are_averaged():
+    paths = [[point(0.3, 1)], [point(0.1, 1, seed=1)], [point(0.2, 1, seed=2)]]
+    assert [len(found.members) for found in of(paths)] == [2, 3]
+
+
+def test_averages_keep_to_the_width_and_to_the_activations():
+    one, other = [point(0.3, 3)], [point(0.3, 2, seed=1)]
+    deep = [point(0.3, 2, 2, seed=2)]
+    assert len(of([one, other], max_width=5)) == 1
+    assert of([one, other], max_width=4) == []
+    assert len(of([one, deep])) == 1
+    assert of([one, deep], activations=("tanh",)) == []
+
+
+def test_a_constant_and_a_single_path_have_no_average():
+    constant = SparseMLP((np.zeros((3, 1)),), (np.ones(1),), ())
+    assert of([[point(0.3, 1)], [PathPoint(constant, 0.1, 0.1)]]) == []
+    assert of([[point(0.3, 1)], []]) == []
+
+
+def test_members_are_refitted_each_for_itself():
+    X, y = make_friedman1(200, n_features=5, noise=1.0, random_state=0)
+    problem = Problem.of(
+        Rows(X, y[:, None], np.ones(200)), LOSSES["squared_error"], 0.2, np.random.RandomState(0)
+    )
+    members = tuple(problem.point(network(3, seed=seed, d=5)) for seed in (0, 1))
+    whole = problem.point(average([member.network for member in members]))
+    together = AveragePoint(whole.network, 0.5, 0.5, 0.1, members)
+    found = _search._refit(together, problem, lambda: False).network
+    expected = average(
+        [_search._refit(member, problem, lambda: False).network for member in members]
+    )
+    np.testing.assert_array_equal(found.weights[0], expected.weights[0])
+    np.testing.assert_array_equal(found.biases[-1], expected.biases[-1])
+    assert found.nnz == folded_nnz(whole.network)
+
+
+def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
+    X, y = make_friedman1(300, noise=3.0, random_state=0)
+    quick = {"depth": 1, "max_iter": 10, "random_state": 0}
+    seen = []
+    original = _search.averages
+
+    def spy(*arguments, **options):
+        found = original(*arguments, **options)
+        seen.extend(found)
+        return found
+
+    monkeypatch.setattr(_search, "averages", spy)
+    model = SWATRegressor(**quick).fit(X, y)
+    losses = {p.validation_loss for p in seen}
+    of_averages = [p for p in model.path_ if p.validation_loss in losses]
+    assert of_averages
+    assert all(type(p) is PathPoint for p in model.path_)  # plain ones: members stay behind
+    monkeypatch.setattr(_search, "averages", lambda *arguments, **options: [])
+    without = SWATRegressor(**quick).fit(X, y)
+    for p in without.path_:
+        assert any(q.nnz <= p.nnz and q.validation_loss <= p.validation_loss for q in model.path_)
+    assert min(p.validation_loss for p in model.path_) <= min(
+        p.validation_loss for p in without.path_
+    )
+
+
+def test_no_average_breaks_a_limit_of_the_fit():
+    X, y = load_iris(return_X_y=True)
+    model = SWATClassifier(
+        depth=[1, 2], max_iter=10, max_width=3, activations=("tanh", "sigmoid"), random_state=0
+    ).fit(X, y)
+    for p in model.path_:
+        assert max(p.network.hidden_layer_sizes, default=0) <= 3
+        assert {name for layer in p.network.activations for name in layer} <= {"tanh", "sigmoid"}

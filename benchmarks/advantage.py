@@ -35,6 +35,7 @@ LATENT_DESCENTS = {
     "latent": {"space": "latent"},
     "latent_random": {"space": "latent", "start": "random"},
 }
+WEIGHT_DESCENTS = {f"weights_{start}": start for start in WEIGHT_STARTS}
 FITS = {"fit": {}, "fit_weights": {"space": "weights", "start": "random"}}
 NAMES = {
     "start": "the data-set encoder's network, no descent",
@@ -137,7 +138,11 @@ def test_loss(
 
 
 def run_one(
-    name: str, n_rows: int, seed: int, kept: dict[str, Any] | None = None
+    name: str,
+    n_rows: int,
+    seed: int,
+    kept: dict[str, Any] | None = None,
+    again: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure every method on one table, number of rows and seed.
 
@@ -150,7 +155,9 @@ def run_one(
     seed : int
         The seed of the rows and of all models.
     kept : dict, optional
-        An earlier record: only its whole fits are measured anew.
+        An earlier record, of which the methods `again` are measured anew.
+    again : sequence of str, default=()
+        Keys of `NAMES`.
 
     Returns
     -------
@@ -161,6 +168,7 @@ def run_one(
     X_train, X_test, y_train, y_test = take_rows(table, n_rows, seed)
     defaults = swat(table.task, seed)
     methods: dict[str, dict[str, float]] = dict(kept["methods"]) if kept else {}
+    todo = set(again) if kept else set(NAMES)
 
     def keep(method: str, model: Any, seconds: float) -> None:
         loss = test_loss(model, table.task, X_test, y_test, y_train)
@@ -183,17 +191,22 @@ def run_one(
     }  # fmt: skip
     fitted(max_iter=1, refine=False)  # the import of torch is nobody's
     for method, parameters in FITS.items():
-        keep(method, *fitted(**parameters))
-    if kept:
-        return record
-    keep("start", *fitted(refine=False, max_iter=0))
-    keep("both", *fitted(refine=False))
+        if method in todo:
+            keep(method, *fitted(**parameters))
+    if "start" in todo:
+        keep("start", *fitted(refine=False, max_iter=0))
+    if todo & {"both", *LATENT_DESCENTS, *WEIGHT_DESCENTS}:  # its time is what they all get
+        keep("both", *fitted(refine=False))
     seconds, rate = methods["both"]["seconds"], defaults.learning_rate
     free = {"refine": False, "n_iter_no_change": NEVER}
     for method, parameters in LATENT_DESCENTS.items():
+        if method not in todo:
+            continue
         steps = steps_within(seconds, **free, **parameters)
         keep(method, *fitted(max_iter=steps, **free, **parameters))
-    for start in WEIGHT_STARTS:
+    for method, start in WEIGHT_DESCENTS.items():
+        if method not in todo:
+            continue
         on_weights = {**free, "space": "weights", "start": start}
         steps = steps_within(seconds, **on_weights)
         runs = [
@@ -201,8 +214,10 @@ def run_one(
             for factor in WEIGHT_RATE_FACTORS
         ]
         best = min(runs, key=lambda run: min(p.validation_loss for p in run[0].path_))
-        keep(f"weights_{start}", *best)
+        keep(method, *best)
     for method, early in (("mlp", False), ("mlp_early", True)):
+        if method not in todo:
+            continue
         stopping = {"early_stopping": True, "validation_fraction": 0.2} if early else {}
         dense = dense_mlp(table.task, seed, **stopping)
         if early:
@@ -387,10 +402,10 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
             for seed in range(options.seeds)
             if n_table <= MAX_ROWS and 1.25 * n_rows < n_table
         ]
-        if options.fits_again:
-            todo += [(*key, done[key]) for key in keys if key in done]
+        if options.again:
+            todo += [(*key, done[key], options.again) for key in keys if key in done]
         else:
-            todo += [(*key, None) for key in keys if key not in done]
+            todo += [(*key, None, ()) for key in keys if key not in done]
 
     def describe(record: dict[str, Any]) -> str:
         losses = {m: round(v["test_loss"], 3) for m, v in record["methods"].items()}
@@ -400,7 +415,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
     names = (*TASKS, *FUNCTIONS)
     run_and_keep(
         results, options.out, run_one, todo, options.jobs, describe, names,
-        replaces=options.fits_again,
+        replaces=bool(options.again),
     )  # fmt: skip
     return results
 
@@ -419,7 +434,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--rows", nargs="+", type=int, default=[32, 128, 512, ALL_ROWS], help="0 for all")
     add("--functions", type=int, default=12, help="random functions beside the tables")
     add_resume_option(parser)
-    add("--fits-again", action="store_true", help="with --resume: only the kept whole fits, anew")
+    add(
+        "--again", nargs="+", choices=list(NAMES), default=[], metavar="METHOD",
+        help="with --resume: these alone, of the records that there are, anew",
+    )  # fmt: skip
     report(parser.parse_args(arguments), run_all, make_report)
 
 

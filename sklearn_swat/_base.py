@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -168,7 +169,23 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        elif (way_out := self._way_out_of_the_constant()) is not None:
+            warnings.warn(
+                f"no network within max_nnz={self.max_nnz} was found but a constant, as nothing "
+                f"was pruned; the next one has {self.path_[1].nnz} non-zeros: {way_out}",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         return self
+
+    def _way_out_of_the_constant(self) -> str | None:
+        """Say how a fit finds small networks that was left without, though it was to find them."""
+        was_cut_short = self.stop_reason_ == "max_time"
+        if self.max_nnz is None or len(self.path_) < 2 or (self.refine and not was_cut_short):
+            return None
+        if self.network_ is not self.path_[0].network or self.path_[1].nnz <= self.max_nnz:
+            return None
+        return f"allow more than max_time={self.max_time}" if self.refine else "set refine=True"
 
     def _begin_task(self, X: Any, y: Any, sample_weight: Any) -> Task:
         """Begin the task that callbacks see a fit as."""
@@ -289,7 +306,9 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
     ) -> Self:
         """Return this estimator with another network of the front.
 
-        Exactly one of the parameters has to be given.
+        Exactly one of the parameters has to be given. `alpha` and `rule` choose among the
+        networks within the budget of the fit, its own `max_nnz`; `max_nnz` and `index`
+        among all.
 
         Parameters
         ----------
@@ -335,7 +354,10 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
         1
         """
         check_is_fitted(self)
-        position = _front.find(self.path_, max_nnz=max_nnz, alpha=alpha, rule=rule, index=index)
+        path: Sequence[PathPoint] = self.path_
+        if self.max_nnz is not None and max_nnz is None and index is None:
+            path = _front.affordable(path, self.max_nnz)
+        position = _front.find(path, max_nnz=max_nnz, alpha=alpha, rule=rule, index=index)
         # Networks and points are immutable, and callbacks are shared among clones as well.
         shared = [self.path_, self.network_, getattr(self, "_skl_callbacks", None)]
         selected = copy.deepcopy(self, {id(each): each for each in shared})
@@ -482,3 +504,27 @@ def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[st
         "stop_reason_": stop_reason,
         "_memory": result.memory,
     }
+
+
+def check_fitted_swat(estimator: Any, what_for: str) -> None:
+    """Refuse what is no fitted estimator of this package.
+
+    Parameters
+    ----------
+    estimator : object
+    what_for : str
+        What is to be done with it: "drawn", for example.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    NotFittedError
+        If it is not fitted.
+    """
+    if not isinstance(estimator, BaseSWAT):
+        raise TypeError(
+            f"only a SWATRegressor or SWATClassifier can be {what_for}, got {estimator!r}; of a "
+            "pipeline, pass its last step, of a search best_estimator_"
+        )
+    check_is_fitted(estimator)

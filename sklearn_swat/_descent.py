@@ -51,6 +51,10 @@ HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
 WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
 LATENT_RATE = 0.5  # of the learning rate
+# Where there is nothing but a latent point that fits already: larger steps, and networks that are
+# soft at first, lose what it is worth, a tenth of the loss. Before a descent on the weights they
+# do no harm, and the networks that they lead to are as good for pruning paths.
+GENTLE_LATENT_RATE = 0.05
 CORRECTION_RATE = 0.2  # of the learning rate, for the weights beside a latent point
 LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the latent one
 THRESHOLD_RATE = 0.02  # of the learning rate for the thresholds
@@ -313,6 +317,11 @@ class _Run:
             latent = latent_from_data(self.autoencoder, *rows, *size, self.generator)
         return latent.repeat(n_depths, 1, 1)
 
+    @property
+    def is_gentle(self) -> bool:
+        """Whether latent points alone descend from where they fit already."""
+        return self.settings.space == "latent" and self.settings.start != "random"
+
     # ----------------------------------------------------------------------- decoding
     def _choose_decoders(self) -> None:
         """Gather the decoder parameters of the candidates under descent, once for many steps."""
@@ -366,8 +375,9 @@ class _Run:
                 self._drop_weakest()
             if settings.space == "both" and done >= LATENT_SHARE and "latent" in self.free:
                 self._leave_latent()
+            sharpness = 1.0 if self.is_gentle else min(1.0, done / HARD_FROM)
             annealed = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
-            self._step(annealed * settings.learning_rate, min(1.0, done / HARD_FROM))
+            self._step(annealed * settings.learning_rate, sharpness)
             self.result.n_iter = step + 1
 
     def _leave_latent(self) -> None:
@@ -402,7 +412,8 @@ class _Run:
         """Return the shares of the learning rate that the moving tensors take."""
         if "latent" not in self.free:
             return dict.fromkeys(self.free, WEIGHTS_RATE) | {"threshold": THRESHOLD_RATE}
-        rates = {"latent": LATENT_RATE, "threshold": THRESHOLD_RATE}
+        latent_rate = GENTLE_LATENT_RATE if self.is_gentle else LATENT_RATE
+        rates = {"latent": latent_rate, "threshold": THRESHOLD_RATE}
         if self.settings.space == "latent":  # its start's corrections stay as they are
             return rates
         return dict.fromkeys(self.free, CORRECTION_RATE) | rates

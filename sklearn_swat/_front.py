@@ -128,13 +128,14 @@ def find(
             "rule='one_standard_error' or index=0, for example"
         )
     if max_nnz is not None:
-        return _within_budget(path, _integer("max_nnz", max_nnz, "a number of non-zeros"))
+        within = affordable(path, _integer("max_nnz", max_nnz, "a number of non-zeros"))
+        return min(range(len(within)), key=lambda i: within[i].validation_loss)
     if alpha is not None:
         return path.index(choose(path, _price(alpha)))
     if index is not None:
         return _at(path, _integer("index", index, "a position in path_"))
     if rule not in RULES:
-        raise ValueError(f"rule={rule!r} is unknown: pass one of {', '.join(map(repr, RULES))}")
+        raise ValueError(f"rule={rule!r} is unknown: pass {' or '.join(map(repr, RULES))}")
     return _within_one_standard_error(path)
 
 
@@ -155,15 +156,22 @@ def _price(alpha: Any) -> float:
     return float(alpha)
 
 
-def _within_budget(path: Sequence[PathPoint], max_nnz: int) -> int:
-    affordable = [i for i, point in enumerate(path) if point.network.nnz <= max_nnz]
-    if not affordable:
+def affordable(path: Sequence[PathPoint], max_nnz: int) -> Sequence[PathPoint]:
+    """Return the points of a front, ascending in size, that are within a budget.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    n_within = sum(point.network.nnz <= max_nnz for point in path)
+    if not n_within:
         smallest = min(point.network.nnz for point in path)
         raise ValueError(
             f"max_nnz={max_nnz} is too small: the smallest network of the front has "
             f"{smallest} non-zeros; pass at least that"
         )
-    return min(affordable, key=lambda i: path[i].validation_loss)
+    return path[:n_within]
 
 
 def _at(path: Sequence[PathPoint], index: int) -> int:

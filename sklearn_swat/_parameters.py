@@ -169,6 +169,6 @@ def torch_device(device: str) -> Any:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={device!r} is not available here ({str(error).splitlines()[0]}); "
-            "pass 'auto', 'cpu', or a device that torch reports"
+            "pass 'auto', 'cpu', or a device that torch reports, as 'cuda' where there is one"
         ) from None
     return found

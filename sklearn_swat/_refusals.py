@@ -50,7 +50,10 @@ def of_rows(
             "frame of shape (n_samples, n_features)"
         )
     if issparse(X):
-        return ""
+        return (
+            f"X is a sparse {type(X).__name__}: pass X.toarray(); in a pipeline, "
+            "OneHotEncoder(sparse_output=False) or ColumnTransformer(..., sparse_threshold=0)"
+        )
     if hasattr(X, "sparse") and all(hasattr(each, "fill_value") for each in X.dtypes):
         return "X is a sparse data frame: pass X.sparse.to_dense()"
     try:
@@ -306,8 +309,8 @@ _WAYS_OUT = {
         "pipeline, or drop the row",
         "infinite": f"{_ONLY}: replace it by a finite number, or drop the row",
         "large": _BEYOND,
-        "text": f"{_ONLY}: encode text with sklearn.preprocessing.OneHotEncoder or TargetEncoder "
-        "in a pipeline, or drop the column",
+        "text": f"{_ONLY}: encode text with sklearn.preprocessing.TargetEncoder or "
+        "OneHotEncoder(sparse_output=False) in a pipeline, or drop the column",
         "complex": f"{_ONLY}: pass the real and the imaginary parts as columns of their own",
         "object": f"{_ONLY}: pass a column per number, or drop the column",
     },

@@ -114,9 +114,10 @@ class Compression:
         faithful = np.flatnonzero(self.path_fidelity >= min_fidelity)
         if not faithful.size:
             best = int(self.path_fidelity.argmax())
+            highest = np.floor(1e4 * self.path_fidelity[best]) / 1e4  # passing it must not fail
             raise ValueError(
                 f"min_fidelity={min_fidelity} is too much: the most faithful network of the "
-                f"front has {self.path_fidelity[best]:.4f} with {self.estimator.path_[best].nnz} "
+                f"front has {highest:.4f} with {self.estimator.path_[best].nnz} "
                 "non-zeros; pass at most that, or compress on more rows, or with a smaller alpha"
             )
         return replace(self, estimator=self.estimator.select(index=int(faithful[0])))

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
-from .._classifier import SWATClassifier
+from .._base import check_fitted_swat
 from .._network import SparseMLP
-from .._regressor import SWATRegressor
 
 PRECISIONS = ("double", "float")
 
@@ -32,12 +30,7 @@ def require(module: str) -> Any:
 
 def fitted_network(estimator: Any) -> SparseMLP:
     """Return the network of a fitted SWAT estimator."""
-    if not isinstance(estimator, SWATRegressor | SWATClassifier):
-        raise TypeError(
-            "only a SWATRegressor or SWATClassifier can be exported, got "
-            f"{estimator!r}; of a pipeline, pass its last step, of a search best_estimator_"
-        )
-    check_is_fitted(estimator)
+    check_fitted_swat(estimator, "exported")
     return estimator.network_
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
+from .._base import check_fitted_swat
 from ._style import (
     DEPTH_COLOURS,
     FONT_SIZE,
@@ -72,7 +72,7 @@ class DescentDisplay:
         DescentDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        check_fitted_swat(estimator, "drawn")
         points: dict[tuple[int, int], list[tuple[int, float]]] = {}
         for record in estimator.history_:
             losses = zip(record["candidates"], record["validation_loss"], strict=True)
@@ -120,8 +120,12 @@ class DescentDisplay:
             self.lines_.append(line)
         if all(losses.min() > 0 for _, losses in self.curves.values()):
             ax.set_yscale("log")
+            low, high = ax.get_ylim()
+            between = "25" if high > 3 * low else "23456789"  # first digits that find room
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_minor_formatter(
+                lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else ""
+            )
         ax.set_xlabel("step")
         ax.set_ylabel("normalised validation loss")
         ax.grid(alpha=0.3)

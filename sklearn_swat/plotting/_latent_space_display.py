@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
+from .._base import check_fitted_swat
 from ._style import DEPTH_COLOURS, FONT_SIZE, NEGATIVE, NEUTRAL, new_axes
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class LatentSpaceDisplay:
         ValueError
             If fewer than two networks of the front have a hidden layer.
         """
-        check_is_fitted(estimator)
+        check_fitted_swat(estimator, "drawn")
         shown = [p.network for p in estimator.path_ if p.network.depth]
         if len(shown) < FEWEST:
             raise ValueError(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
 from .._activations import ACTIVATIONS
+from .._base import check_fitted_swat
 from ._style import (
     FONT_SIZE,
     LEGEND_COLUMN,
@@ -172,7 +172,7 @@ class NetworkDisplay:
         NetworkDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        check_fitted_swat(estimator, "drawn")
         network: SparseMLP = estimator.network_
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)

@@ -504,27 +504,3 @@ def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[st
         "stop_reason_": stop_reason,
         "_memory": result.memory,
     }
-
-
-def check_fitted_swat(estimator: Any, what_for: str) -> None:
-    """Refuse what is no fitted estimator of this package.
-
-    Parameters
-    ----------
-    estimator : object
-    what_for : str
-        What is to be done with it: "drawn", for example.
-
-    Raises
-    ------
-    TypeError
-        If it is something else.
-    NotFittedError
-        If it is not fitted.
-    """
-    if not isinstance(estimator, BaseSWAT):
-        raise TypeError(
-            f"only a SWATRegressor or SWATClassifier can be {what_for}, got {estimator!r}; of a "
-            "pipeline, pass its last step, of a search best_estimator_"
-        )
-    check_is_fitted(estimator)

@@ -330,6 +330,12 @@ def test_bad_parameters_are_refused(mlp, small, friedman):
         small.select()
     with pytest.raises(ValueError, match=r"min_fidelity=1\.1 is too much: .* with .* non-zeros"):
         small.select(min_fidelity=1.1)
+    best = float(small.path_fidelity.max())
+    with pytest.raises(ValueError, match=r"network of the front has") as refusal:
+        small.select(min_fidelity=best + 1e-12)
+    told = float(str(refusal.value).split("front has ")[1].split()[0])
+    assert best - 1e-4 <= told <= best
+    assert small.select(min_fidelity=told).fidelity >= told
 
 
 def test_a_classifier_without_probabilities_is_refused(friedman):

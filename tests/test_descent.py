@@ -46,6 +46,28 @@ def test_a_descent_works_on_one_thread_and_leaves_their_number_alone(diabetes, m
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize(
+    ("space", "start", "is_gentle"),
+    [("latent", "data", True), ("latent", "random", False), ("both", "data", False)],
+)
+def test_latent_points_alone_leave_a_start_that_fits_gently(
+    diabetes, monkeypatch, space, start, is_gentle
+):
+    sharpnesses, rates = [], []
+    step = _descent._Run._step
+
+    def spy(run, rate, sharpness):
+        sharpnesses.append(sharpness)
+        rates.append(run._rates()["latent"] if "latent" in run.free else None)
+        step(run, rate, sharpness)
+
+    monkeypatch.setattr(_descent._Run, "_step", spy)
+    SWATRegressor(space=space, start=start, refine=False, **SMALL).fit(*diabetes)
+    assert (set(sharpnesses) == {1.0}) == is_gentle
+    assert (sharpnesses[0] == 0.0) != is_gentle
+    assert rates[0] == (_descent.GENTLE_LATENT_RATE if is_gentle else _descent.LATENT_RATE)
+
+
 def test_weak_candidates_are_dropped_on_the_way(diabetes):
     history = SWATRegressor(refine=False, n_iter_no_change=99, **SMALL).fit(*diabetes).history_
     counts = [len(record["candidates"]) for record in history]

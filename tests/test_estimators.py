@@ -176,6 +176,30 @@ def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypat
     assert model.score(X, y) > 0.7
 
 
+def test_a_budget_holds_for_what_is_selected_by_price_or_rule(diabetes):
+    model = SWATRegressor(max_nnz=12, **QUICK).fit(*diabetes)
+    assert model.path_[-1].nnz > 12 >= model.nnz_
+    assert model.select(alpha=0.0).nnz_ <= 12
+    assert model.select(rule="one_standard_error").nnz_ <= 12
+    assert model.select(index=-1).nnz_ == model.path_[-1].nnz
+    assert model.select(max_nnz=1000).nnz_ > 12
+    with pytest.raises(ValueError, match="max_nnz=0 is too small"):
+        model.set_params(max_nnz=0).select(alpha=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "way_out"),
+    [({"refine": False}, "set refine=True"), ({"max_time": 1e-9}, "more than max_time=1e-09")],
+)
+def test_a_budget_that_nothing_was_pruned_to_is_told(diabetes, options, way_out):
+    with pytest.warns(ConvergenceWarning, match=f"within max_nnz=12 .* but a constant.*{way_out}"):
+        model = SWATRegressor(max_nnz=12, **{**QUICK, **options}).fit(*diabetes)
+    assert model.nnz_ == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SWATRegressor(max_nnz=1000, **{**QUICK, **options}).fit(*diabetes)
+
+
 def test_an_impossible_budget_is_refused_before_the_descent(monkeypatch):
     monkeypatch.setattr("sklearn_swat._descent.descend", None)
     X, y = load_iris(return_X_y=True)

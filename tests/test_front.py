@@ -172,7 +172,7 @@ def test_an_unknown_standard_error_is_refused():
         ({}, "exactly one of max_nnz, alpha, rule and index, got none"),
         ({"max_nnz": 3, "index": 0}, "exactly one .*, got max_nnz, index"),
         ({"max_nnz": 1}, "max_nnz=1 is too small: the smallest .* has 2 non-zeros"),
-        ({"rule": "best"}, "rule='best' is unknown: pass one of 'one_standard_error'"),
+        ({"rule": "best"}, "rule='best' is unknown: pass 'one_standard_error'"),
         ({"index": 2}, r"index=2 is outside the front of 2 networks: pass 0 .* to 1"),
         ({"index": -3}, "index=-3 is outside"),
         ({"alpha": -0.1}, "alpha=-0.1 is no price: pass a finite number that is at least 0"),

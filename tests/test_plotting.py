@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.datasets import make_friedman1
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from sklearn_swat import SWATRegressor
 from sklearn_swat._network import SparseMLP
@@ -312,6 +313,26 @@ def test_a_map_of_linear_networks_alone_is_an_error_with_a_way_out():
     model.fit(X, X[:, 0])
     with pytest.raises(ValueError, match="lower alpha"):
         LatentSpaceDisplay.from_estimator(model)
+
+
+@pytest.mark.parametrize(
+    ("limits", "labels"),
+    [((0.3, 0.6), ["0.4", "0.5", "0.6"]), ((0.04, 0.6), ["", "0.5", ""])],
+)
+def test_ticks_of_a_descent_have_labels_that_find_room(limits, labels):
+    display = DescentDisplay.from_estimator(FittedRegressor().fit())
+    display.ax_.set_ylim(limits)
+    label = display.ax_.yaxis.get_minor_formatter()
+    assert [label(loss, None) for loss in (0.4, 0.5, 0.6)] == labels
+
+
+@pytest.mark.parametrize(
+    "display", [NetworkDisplay, ParetoDisplay, DescentDisplay, LatentSpaceDisplay]
+)
+def test_a_pipeline_is_refused_with_the_way_out(display):
+    pipeline = make_pipeline(FittedRegressor().fit())
+    with pytest.raises(TypeError, match=r"Pipeline has no \w+_: .* pipeline, pass its last step"):
+        display.from_estimator(pipeline)
 
 
 @pytest.mark.parametrize(

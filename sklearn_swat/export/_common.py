@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
 
-from .._base import check_fitted_swat
+from .._classifier import SWATClassifier
 from .._network import SparseMLP
+from .._regressor import SWATRegressor
 
 PRECISIONS = ("double", "float")
 
@@ -30,7 +32,12 @@ def require(module: str) -> Any:
 
 def fitted_network(estimator: Any) -> SparseMLP:
     """Return the network of a fitted SWAT estimator."""
-    check_fitted_swat(estimator, "exported")
+    if not isinstance(estimator, SWATRegressor | SWATClassifier):
+        raise TypeError(
+            "only a SWATRegressor or SWATClassifier can be exported, got "
+            f"{estimator!r}; of a pipeline, pass its last step, of a search best_estimator_"
+        )
+    check_is_fitted(estimator)
     return estimator.network_
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base import check_fitted_swat
+from ._drawable import check_drawable
 from ._style import (
     DEPTH_COLOURS,
     FONT_SIZE,
@@ -72,7 +72,7 @@ class DescentDisplay:
         DescentDisplay
             The display, drawn.
         """
-        check_fitted_swat(estimator, "drawn")
+        check_drawable(estimator, "history_")
         points: dict[tuple[int, int], list[tuple[int, float]]] = {}
         for record in estimator.history_:
             losses = zip(record["candidates"], record["validation_loss"], strict=True)
@@ -120,15 +120,16 @@ class DescentDisplay:
             self.lines_.append(line)
         if all(losses.min() > 0 for _, losses in self.curves.values()):
             ax.set_yscale("log")
-            low, high = ax.get_ylim()
-            between = "25" if high > 3 * low else "23456789"  # first digits that find room
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            ax.yaxis.set_minor_formatter(
-                lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else ""
-            )
+            ax.yaxis.set_minor_formatter(self._minor_label)
         ax.set_xlabel("step")
         ax.set_ylabel("normalised validation loss")
         ax.grid(alpha=0.3)
         if self.curves:
             ax.legend(fontsize=FONT_SIZE)
         return self
+
+    def _minor_label(self, loss: float, _: float) -> str:
+        """Label a tick between powers of ten if its label finds room."""
+        low, high = self.ax_.get_ylim()
+        return f"{loss:g}" if high < 3 * low or f"{loss:e}"[0] in "25" else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base import check_fitted_swat
+from ._drawable import check_drawable
 from ._style import DEPTH_COLOURS, FONT_SIZE, NEGATIVE, NEUTRAL, new_axes
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class LatentSpaceDisplay:
         ValueError
             If fewer than two networks of the front have a hidden layer.
         """
-        check_fitted_swat(estimator, "drawn")
+        check_drawable(estimator, "path_")
         shown = [p.network for p in estimator.path_ if p.network.depth]
         if len(shown) < FEWEST:
             raise ValueError(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
 from .._activations import ACTIVATIONS
-from .._base import check_fitted_swat
+from ._drawable import check_drawable
 from ._style import (
     FONT_SIZE,
     LEGEND_COLUMN,
@@ -172,7 +172,7 @@ class NetworkDisplay:
         NetworkDisplay
             The display, drawn.
         """
-        check_fitted_swat(estimator, "drawn")
+        check_drawable(estimator, "network_")
         network: SparseMLP = estimator.network_
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from .._base import check_fitted_swat
+from ._drawable import check_drawable
 from ._style import (
     FONT_SIZE,
     NEGATIVE,
@@ -100,7 +100,7 @@ class ParetoDisplay:
         ParetoDisplay
             The display, drawn.
         """
-        check_fitted_swat(estimator, "drawn")
+        check_drawable(estimator, "path_")
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together: pass both, or neither.")
         nnz = np.array([point.nnz for point in estimator.path_])

@@ -44,7 +44,7 @@ def averages(
     *,
     max_width: int,
     activations: Sequence[str],
-) -> list[AveragePoint]:
+) -> Iterator[AveragePoint]:
     """Average the networks that are best at the same price on different paths.
 
     Parameters
@@ -58,31 +58,30 @@ def averages(
         Those that neurons may have. Networks of different depths are averaged if "identity"
         is among them: the shallower one's outputs pass through such neurons.
 
-    Returns
-    -------
-    list of AveragePoint
+    Yields
+    ------
+    AveragePoint
         For every price the average of the best two paths, of the best three and so on.
     """
-    fronts = [pareto_front(path) for path in paths if path]
-    found: dict[tuple[int, ...], AveragePoint] = {}
+    fronts = [front for path in paths if (front := pareto_front(path))]
+    seen = set()
     for best in _best_per_price(fronts):
         for n in range(2, len(best) + 1):
             members = tuple(best[:n])
-            key = tuple(map(id, members))
             depths = {point.network.depth for point in members}
-            if key in found or not (len(depths) == 1 or "identity" in activations):
+            if members in seen or not (len(depths) == 1 or "identity" in activations):
                 continue
+            seen.add(members)
             network = average([point.network for point in members])
             if max(network.hidden_layer_sizes, default=0) <= max_width:
                 judged = judge(network)
-                found[key] = AveragePoint(
+                yield AveragePoint(
                     judged.network,
                     judged.train_loss,
                     judged.validation_loss,
                     judged.validation_error,
                     members,
                 )
-    return list(found.values())
 
 
 def _best_per_price(fronts: Sequence[Sequence[PathPoint]]) -> Iterator[list[PathPoint]]:

@@ -171,12 +171,7 @@ def search(
             )  # fmt: skip
             points += chain(*paths)
             if not (asked_to_stop or control.was_interrupted):
-                points += averages(
-                    paths,
-                    problem.point,
-                    max_width=settings.n_slots,
-                    activations=settings.activations,
-                )
+                points += _average(paths, problem, settings, control, paths_end)
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
@@ -341,6 +336,27 @@ def _run_path(
     except KeyboardInterrupt:
         return path, "interrupt"
     return path, "max_time" if own_end.has_passed else None
+
+
+def _average(
+    paths: list[list[PathPoint]],
+    problem: Problem,
+    settings: DescentSettings,
+    control: Control,
+    ends: Deadline,
+) -> list[PathPoint]:
+    """Return averages of the networks of several paths, as many as there is time for."""
+    found: list[PathPoint] = []
+    width, activations = settings.n_slots, settings.activations
+    try:
+        for point in averages(paths, problem.point, max_width=width, activations=activations):
+            found.append(point)
+            if ends():
+                control.stopped("max_time")
+                break
+    except KeyboardInterrupt:
+        control.stopped("interrupt")
+    return found
 
 
 def _path_line(path: list[PathPoint]) -> str:

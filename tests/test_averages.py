@@ -1,13 +1,16 @@
 """Averages of networks: one network by blocks, among the limits that every network keeps."""
 
-from itertools import pairwise
+from itertools import islice, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_friedman1
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
 from sklearn_swat._averages import AveragePoint, average, averages
+from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
@@ -48,7 +51,7 @@ def judged(net):
 
 
 def of(paths, max_width=16, activations=("tanh", "identity")):
-    return averages(paths, judged, max_width=max_width, activations=activations)
+    return list(averages(paths, judged, max_width=max_width, activations=activations))
 
 
 def test_what_is_best_at_one_price_is_averaged():
@@ -83,6 +86,7 @@ def test_a_constant_and_a_single_path_have_no_average():
     constant = SparseMLP((np.zeros((3, 1)),), (np.ones(1),), ())
     assert of([[point(0.3, 1)], [PathPoint(constant, 0.1, 0.1)]]) == []
     assert of([[point(0.3, 1)], []]) == []
+    assert of([[point(0.3, 1)], [point(np.nan, 1, seed=1)]]) == []
 
 
 def test_members_are_refitted_each_for_itself():
@@ -109,7 +113,7 @@ def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
     original = _search.averages
 
     def spy(*arguments, **options):
-        found = original(*arguments, **options)
+        found = list(original(*arguments, **options))
         seen.extend(found)
         return found
 
@@ -126,6 +130,31 @@ def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
     assert min(p.validation_loss for p in model.path_) <= min(
         p.validation_loss for p in without.path_
     )
+
+
+def test_ctrl_c_keeps_the_averages_that_there_are(monkeypatch):
+    original = _search.averages
+
+    def interrupted(*arguments, **options):
+        yield from islice(original(*arguments, **options), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_search, "averages", interrupted)
+    X, y = make_friedman1(300, noise=3.0, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="was interrupted"):
+        model = SWATRegressor(depth=1, max_iter=10, random_state=0).fit(X, y)
+    assert model.stop_reason_ == "interrupt"
+    assert model.score(X, y) > 0.5
+
+
+def test_without_time_there_is_one_average_at_most(monkeypatch):
+    points = [AveragePoint(network(1), 0.5, 0.5) for _ in range(3)]
+    monkeypatch.setattr(_search, "averages", lambda *arguments, **options: iter(points))
+    problem, settings = SimpleNamespace(point=None), SimpleNamespace(n_slots=4, activations=())
+    for seconds, n_found, reason in ((0.0, 1, "max_time"), (1e6, 3, None)):
+        control = Control()
+        found = _search._average([], problem, settings, control, Deadline.after(seconds))
+        assert (len(found), control.stop_reason) == (n_found, reason)
 
 
 def test_no_average_breaks_a_limit_of_the_fit():

@@ -30,8 +30,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         loss divided by that of the best constant): at the default, 100 numbers
         must explain 1 % of it. Higher prices give smaller networks.
     max_nnz : int, default=None
-        Non-zero numbers that the network may have, whatever `alpha` says. None sets no
-        budget.
+        Non-zero numbers that `network_` may have, whatever `alpha` says; `path_` has
+        larger ones too. None sets no budget.
     depth : "auto", int from 1 to 4, or several, default="auto"
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.

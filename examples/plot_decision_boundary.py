@@ -14,7 +14,7 @@ from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn_swat import SWATClassifier
 
 X, y = make_moons(300, noise=0.25, random_state=0)
-model = SWATClassifier(depth=1, max_width=8, max_iter=30, random_state=0)
+model = SWATClassifier(depth=1, random_state=0)
 model.fit(X, y)
 
 # %%

@@ -12,14 +12,18 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from ._network import SparseMLP
 from ._pruning import PathPoint, fold_linear_layers, pareto_front
+
+Array = NDArray[np.float64]
 
 # Prices of a number, at each of which the networks that are best on their paths are averaged.
 PRICES = tuple(np.geomspace(1e-7, 3e-2, 34))
@@ -124,45 +128,46 @@ def average(networks: Sequence[SparseMLP]) -> SparseMLP:
     h1.1 = 0.5 x0
     y = 1 h1.0 + 1 h1.1 + 1.5
     """
-    so_far: list[SparseMLP] = []  # what is shallower is one network before it gets deeper
+    so_far: list[_Layers] = []  # what is shallower is one network before it gets deeper
     for depth in sorted({network.depth for network in networks}):
-        parts = [
-            _scaled(network, 1 / len(networks)) for network in networks if network.depth == depth
-        ]
-        so_far = [_sum([*parts, *(_deepened(network, depth) for network in so_far)])]
-    return fold_linear_layers(so_far[0])
+        parts = [_share(each, len(networks)) for each in networks if each.depth == depth]
+        so_far = [_sum([*parts, *(_deepened(shallower, depth) for shallower in so_far)])]
+    return fold_linear_layers(SparseMLP(*so_far[0], networks[0].out_activation))
 
 
-def _sum(networks: Sequence[SparseMLP]) -> SparseMLP:
-    """Return the network that computes the sum of the outputs of several of one depth."""
-    weights, biases, names = (
-        list(zip(*(getattr(network, part) for network in networks), strict=True))
-        for part in ("weights", "biases", "activations")
-    )
+class _Layers(NamedTuple):
+    """Layers that are not brought into a normal form: a constant may have several."""
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activations: tuple[tuple[str, ...], ...]
+
+
+def _share(network: SparseMLP, n: int) -> _Layers:
+    *weights, last = network.weights
+    *biases, last_bias = network.biases
+    return _Layers((*weights, last / n), (*biases, last_bias / n), network.activations)
+
+
+def _sum(networks: Sequence[_Layers]) -> _Layers:
+    """Return the layers that compute the sum of the outputs of several networks of one depth."""
+    weights, biases, names = (list(zip(*part, strict=True)) for part in zip(*networks, strict=True))
     blocks = [np.hstack(weights[0]), *(block_diag(*layer) for layer in weights[1:])]
     lines = [np.concatenate(layer) for layer in biases]
-    add_up = np.tile(np.eye(networks[0].n_outputs), (len(networks), 1))
-    return SparseMLP(
+    add_up = np.tile(np.eye(len(networks[0].biases[-1])), (len(networks), 1))
+    return _Layers(
         (*blocks[:-1], blocks[-1] @ add_up),
         (*lines[:-1], lines[-1] @ add_up),
         tuple(tuple(chain(*layer)) for layer in names),
-        networks[0].out_activation,
     )
 
 
-def _scaled(network: SparseMLP, factor: float) -> SparseMLP:
-    *weights, last = network.weights
-    *biases, last_bias = network.biases
-    return replace(network, weights=(*weights, last * factor), biases=(*biases, last_bias * factor))
-
-
-def _deepened(network: SparseMLP, depth: int) -> SparseMLP:
-    """Return a network with more layers at its end, whose identity neurons hand its outputs on."""
-    k, n_more = network.n_outputs, depth - network.depth
+def _deepened(network: _Layers, depth: int) -> _Layers:
+    """Return more layers at the end, whose identity neurons hand the outputs on."""
     *biases, last = network.biases
-    return replace(
-        network,
-        weights=(*network.weights, *[np.eye(k)] * n_more),
-        biases=(*biases, *[np.zeros(k)] * n_more, last),
-        activations=(*network.activations, *[("identity",) * k] * n_more),
+    k, n_more = len(last), depth - len(network.activations)
+    return _Layers(
+        (*network.weights, *[np.eye(k)] * n_more),
+        (*biases, *[np.zeros(k)] * n_more, last),
+        (*network.activations, *[("identity",) * k] * n_more),
     )

@@ -42,6 +42,15 @@ def test_an_average_computes_the_mean_of_the_outputs(shapes, k):
         assert found.nnz == sum(member.nnz - k for member in networks) + k
 
 
+def test_a_constant_among_deep_networks_is_averaged_too():
+    constant = SparseMLP((np.zeros((3, 2)),), (np.array([1.0, -3.0]),), ())
+    X = np.random.RandomState(9).standard_normal((20, 3))
+    for others in ([network(2, 2, k=2)], [constant], [network(3, k=2), network(1, 1, 1, k=2)]):
+        networks = [constant, *others]
+        mean = np.mean([member.decision_function(X) for member in networks], axis=0)
+        np.testing.assert_allclose(average(networks).decision_function(X), mean, atol=1e-12)
+
+
 def point(loss, *widths, **options):
     return PathPoint(network(*widths, **options), loss, loss)
 

@@ -265,13 +265,15 @@ def start_loss(name: str, n_rows: int, seed: int, **parameters: Any) -> float:
 # --------------------------------------------------------------------- report
 
 
-def flatten(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the median test loss over seeds: a row per table and rows, a column per method.
+def flatten(runs: Sequence[dict[str, Any]], statistic: str = "median") -> pd.DataFrame:
+    """Return the test loss over seeds: a row per table and rows, a column per method.
 
     Parameters
     ----------
     runs : sequence of dict
         Records.
+    statistic : {"median", "std"}, default="median"
+        Of the losses of the seeds.
 
     Returns
     -------
@@ -285,7 +287,7 @@ def flatten(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(records)
     return frame.pivot_table(
-        index=["n_rows", "table"], columns="method", values="test_loss", aggfunc="median"
+        index=["n_rows", "table"], columns="method", values="test_loss", aggfunc=statistic
     )
 
 
@@ -342,16 +344,30 @@ def report_of(kind: str, runs: Sequence[dict[str, Any]]) -> str:
     Returns
     -------
     str
-        A table of medians, and who wins against whom.
+        A table of medians and spreads, and who wins against whom.
     """
     losses = flatten(runs)
-    lines = [f"Normalised hard test loss, median over {kind} of the median over seeds", ""]
-    medians = losses.groupby(level="n_rows").median().T.reindex([m for m in NAMES if m in losses])
-    medians.columns = [
-        "all rows" if n == np.inf else f"{int(n)} rows" for n in medians.columns
-    ]  # fmt: skip
-    medians.index = [NAMES[method] for method in medians.index]
-    lines += [medians.round(3).to_string(), ""]
+    lines = [
+        f"Normalised hard test loss, median over {kind} of the median over seeds "
+        "(in brackets of the standard deviation)",
+        "",
+    ]
+    methods = [method for method in NAMES if method in losses]
+    loss, spread = (
+        numbers.groupby(level="n_rows").median().reindex(columns=methods).T
+        for numbers in (losses, flatten(runs, "std"))
+    )
+    cells = pd.DataFrame(
+        {
+            "all rows" if n == np.inf else f"{int(n)} rows": [
+                f"{value:.3f} ({deviation:.3f})" if deviation >= 0 else f"{value:.3f}"
+                for value, deviation in zip(loss[n], spread.get(n, loss[n] * np.nan), strict=True)
+            ]
+            for n in loss
+        },
+        index=[NAMES[method] for method in methods],
+    )
+    lines += [cells.to_string(), ""]
     lines += [f"{kind.capitalize()} won (median difference of the loss; below 0 is better)", ""]
     rivals = (
         ("both", "weights_random"),

@@ -452,7 +452,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_resume_option(parser)
     add(
         "--again", nargs="+", choices=list(NAMES), default=[], metavar="METHOD",
-        help="with --resume: these alone, of the records that there are, anew",
+        help="with --resume: these of the records that there are, anew, and before a descent the "
+        "default one, whose time it gets",
     )  # fmt: skip
     report(parser.parse_args(arguments), run_all, make_report)
 

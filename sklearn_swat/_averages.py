@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from ._network import SparseMLP
-from ._pruning import PathPoint, fold_linear_layers, pareto_front
+from ._pruning import PathPoint, choose, fold_linear_layers, pareto_front
 
 Array = NDArray[np.float64]
 
@@ -69,7 +69,10 @@ def averages(
     """
     fronts = [front for path in paths if (front := pareto_front(path))]
     seen = set()
-    for best in _best_per_price(fronts):
+    for price in PRICES:
+        best = [choose(front, price) for front in fronts]
+        best = [point for point in best if point.network.weights[0].any()]  # no constant
+        best.sort(key=lambda point: point.validation_loss + price * point.nnz)
         for n in range(2, len(best) + 1):
             members = tuple(best[:n])
             depths = {point.network.depth for point in members}
@@ -86,20 +89,6 @@ def averages(
                     judged.validation_error,
                     members,
                 )
-
-
-def _best_per_price(fronts: Sequence[Sequence[PathPoint]]) -> Iterator[list[PathPoint]]:
-    """Return for every price the best network of each front, if no constant, by price ascending."""
-    losses = [np.array([point.validation_loss for point in front]) for front in fronts]
-    sizes = [np.array([point.nnz for point in front]) for front in fronts]
-    for price in PRICES:
-        best: list[tuple[float, PathPoint]] = []
-        for front, loss, size in zip(fronts, losses, sizes, strict=True):
-            i = int((loss + price * size).argmin())  # of equally good ones the smallest
-            if front[i].network.weights[0].any():
-                best.append((float(loss[i] + price * size[i]), front[i]))
-        best.sort(key=lambda pair: pair[0])
-        yield [point for _, point in best]
 
 
 def average(networks: Sequence[SparseMLP]) -> SparseMLP:

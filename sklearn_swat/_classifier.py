@@ -81,6 +81,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         only.
     learning_rate : float, default=0.1
         Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
+        With ``space="latent"``, from a start that is not random, a twentieth of it.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 2,048, else 1,024.
     refine : bool, default=True

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, total_weight
-from ._refinement import FULL_CURVATURE_WEIGHTS, Objective, Rows, minimise, solve
+from ._refinement import FULL_CURVATURE_WEIGHTS, Objective, Rows, diagonal, minimise, solve
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -289,7 +289,7 @@ def _minimise(objective: _AnchoredObjective) -> Array:
     value, gradient = objective.value_and_gradient(x)
     for _ in range(_MAX_ITER):
         matrix = objective.curvature(x)
-        matrix[np.diag_indices_from(matrix)] += 1e-12 * matrix.diagonal().max(initial=1e-12)
+        diagonal(matrix)[:] += 1e-12 * diagonal(matrix).max(initial=1e-12)
         step = solve(matrix, gradient)
         if step is None:
             return x

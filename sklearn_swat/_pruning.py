@@ -17,7 +17,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,17 +78,19 @@ class PathPoint:
     validation_error : float
         Standard error of `validation_loss` over the validation rows, in its units;
         NaN if it is not known.
+    nnz : int
+        Size of the network once the scaling of the data is folded into it.
     """
 
     network: SparseMLP
     train_loss: float
     validation_loss: float
     validation_error: float = float("nan")
+    nnz: int = field(init=False)
 
-    @property
-    def nnz(self) -> int:
-        """Size of the network once the scaling of the data is folded into it."""
-        return folded_nnz(self.network)
+    def __post_init__(self) -> None:
+        # Once: a front is searched many times.
+        object.__setattr__(self, "nnz", folded_nnz(self.network))
 
 
 def folded_nnz(network: SparseMLP) -> int:

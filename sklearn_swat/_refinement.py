@@ -226,8 +226,8 @@ class Objective:
 
     def curvature_diagonal(self, x: Array) -> Array:
         """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
-        diagonal = self._full_curvature_diagonal(*self._factors(*self.layers(x)))
-        return np.asarray(diagonal[self.live] + 2 * self.penalty)
+        of_all = self._full_curvature_diagonal(*self._factors(*self.layers(x)))
+        return np.asarray(of_all[self.live] + 2 * self.penalty)
 
     def _full_curvature_diagonal(self, hidden: list[Array], deltas: list[Array]) -> Array:
         """Return that of the data loss by all parameters, live or not."""

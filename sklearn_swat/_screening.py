@@ -22,7 +22,7 @@ from scipy.linalg import solve
 from scipy.special import betainc, ndtri
 
 from ._network import SparseMLP
-from ._refinement import Rows
+from ._refinement import Rows, diagonal
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -172,7 +172,7 @@ def _left_over(powers: list[Array], y: Array, share: Array) -> Array:
         return y
     weighted = design.T * share
     matrix = weighted @ design
-    matrix[np.diag_indices_from(matrix)] += _RIDGE
+    diagonal(matrix)[:] += _RIDGE
     return np.asarray(y - design @ solve(matrix, weighted @ y, assume_a="pos"))
 
 

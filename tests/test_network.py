@@ -183,9 +183,13 @@ def test_extreme_outputs_give_probabilities_without_a_warning(out):
 
 def test_prediction_leaves_nothing_behind_in_a_pickle():
     network = SparseMLP(*random_network(2, 2, 1.0, n_features=3))
-    before = pickle.dumps(network)
+    before, attributes = pickle.dumps(network), set(vars(network))
     network.predict(np.zeros((5, 3)))
     assert pickle.dumps(network) == before
+    layers = set(vars(network)) - attributes
+    assert layers == {"_layers"}  # what every prediction needs, and nothing of this one
+    network.predict(np.zeros((7, 3)))
+    assert set(vars(network)) == attributes | layers
 
 
 def test_prediction_needs_no_torch():

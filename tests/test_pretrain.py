@@ -143,8 +143,8 @@ def test_functions_of_one_kind_alone_are_of_that_kind():
     X = sampler().normal(6, 400, 2)
     generator = torch.Generator().manual_seed(1)
     y = Sampler(generator, {"linear": 1.0}).functions(X, 1)
-    residual = [torch.linalg.lstsq(x, z).solution for x, z in zip(X, y, strict=True)]
-    fitted = torch.stack([x @ w for x, w in zip(X, residual, strict=True)])
+    weights = [torch.linalg.lstsq(x, z).solution for x, z in zip(X, y, strict=True)]
+    fitted = torch.stack([x @ w for x, w in zip(X, weights, strict=True)])
     unclamped = y.abs() < 3.9
     centred = (y - fitted) - (y - fitted).mean(1, keepdim=True)
     assert centred[unclamped].abs().max() < 0.1

@@ -13,6 +13,7 @@ from ._style import (
     DEPTH_COLOURS,
     FONT_SIZE,
     NEUTRAL,
+    leads_with_2_or_5,
     new_axes,
 )
 
@@ -132,4 +133,4 @@ class DescentDisplay:
     def _minor_label(self, loss: float, _: float) -> str:
         """Label a tick between powers of ten if its label finds room."""
         low, high = self.ax_.get_ylim()
-        return f"{loss:g}" if high < 3 * low or f"{loss:e}"[0] in "25" else ""
+        return f"{loss:g}" if high < 3 * low or leads_with_2_or_5(loss) else ""

@@ -14,6 +14,7 @@ from ._style import (
     NEGATIVE,
     NEUTRAL,
     POSITIVE,
+    leads_with_2_or_5,
     new_axes,
 )
 
@@ -171,5 +172,4 @@ class ParetoDisplay:
         """Label a tick between powers of ten where there are few powers on the axis."""
         low, high = self.ax_.get_xlim()
         is_narrow = high < 30 * max(1.0, low)
-        leads = size / 10 ** np.floor(np.log10(size)) if size > 0 else 0.0
-        return f"{size:,.0f}" if is_narrow and round(leads) in (2, 5) else ""
+        return f"{size:,.0f}" if is_narrow and leads_with_2_or_5(size) else ""

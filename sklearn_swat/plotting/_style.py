@@ -19,6 +19,11 @@ NARROW = 4.5  # inches: below, the title takes two lines
 LONGEST_NAME = 32  # characters
 
 
+def leads_with_2_or_5(value: float) -> bool:
+    """Say whether a tick between powers of ten is one of those that find room for a label."""
+    return f"{value:e}"[0] in "25"
+
+
 def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
     """Return `ax`, or the axes of a new figure of this size in inches."""
     try:

@@ -31,8 +31,8 @@ class Activation:
     value : callable
         NumPy, element by element: pre-activations to activations.
     slope : callable
-        NumPy: ``(pre-activations, activations)`` to derivatives, so that what
-        the forward pass has computed is not computed again.
+        NumPy: activations to derivatives, so that a backward pass needs no more than
+        what the forward pass has kept.
     torch : callable
         The same function on a tensor, by the tensor's own methods, so that this
         module loads without torch.
@@ -40,22 +40,22 @@ class Activation:
 
     name: str
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    slope: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+    slope: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     torch: Callable[[Tensor], Tensor]
 
 
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("sigmoid", expit, lambda z, a: a * (1 - a), lambda z: z.sigmoid()),
-        Activation("tanh", np.tanh, lambda z, a: 1 - a * a, lambda z: z.tanh()),
+        Activation("sigmoid", expit, lambda a: a * (1 - a), lambda z: z.sigmoid()),
+        Activation("tanh", np.tanh, lambda a: 1 - a * a, lambda z: z.tanh()),
         Activation(
             "leaky_relu",
             lambda z: np.maximum(z, LEAKY_SLOPE * z),
-            lambda z, a: np.where(z > 0, 1.0, LEAKY_SLOPE),
+            lambda a: np.where(a > 0, 1.0, LEAKY_SLOPE),
             lambda z: z.maximum(LEAKY_SLOPE * z),
         ),
-        Activation("identity", lambda z: z, lambda z, a: np.ones_like(z), lambda z: z),
+        Activation("identity", lambda z: z, lambda a: np.ones_like(a), lambda z: z),
     )
 }
 ACTIVATION_NAMES = tuple(ACTIVATIONS)

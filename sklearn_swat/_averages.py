@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
+from ._leave_one_out import LeftOut
 from ._network import SparseMLP
 from ._pruning import PathPoint, choose, fold_linear_layers, pareto_front
 
@@ -44,7 +45,7 @@ class AveragePoint(PathPoint):
 
 def averages(
     paths: Sequence[Sequence[PathPoint]],
-    judge: Callable[[SparseMLP], PathPoint],
+    judge: Callable[[SparseMLP, LeftOut | None], PathPoint],
     *,
     max_width: int,
     activations: Sequence[str],
@@ -55,7 +56,7 @@ def averages(
     ----------
     paths : sequence of sequences of PathPoint
     judge : callable
-        Returns a network with its losses.
+        Returns a network with its losses, given what left-out rows say of it.
     max_width : int
         Neurons that a hidden layer may have.
     activations : sequence of str
@@ -81,7 +82,8 @@ def averages(
             seen.add(members)
             network = average([point.network for point in members])
             if max(network.hidden_layer_sizes, default=0) <= max_width:
-                judged = judge(network)
+                left_out = LeftOut.mean([point.left_out for point in members])
+                judged = judge(network, left_out)
                 yield AveragePoint(
                     judged.network,
                     judged.train_loss,

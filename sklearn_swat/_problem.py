@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
+from ._leave_one_out import LeftOut
 from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
@@ -109,9 +110,10 @@ class Problem:
         """Whether no network can be better than a constant."""
         return not self.rows.X.any() or not self.reference > NO_LOSS
 
-    def point(self, network: SparseMLP) -> PathPoint:
+    def point(self, network: SparseMLP, left_out: LeftOut | None = None) -> PathPoint:
         """Judge a network of standardised rows."""
-        return judge(network, self.train, self.validation, self.loss, self.reference or 1.0)
+        reference = self.reference or 1.0
+        return judge(network, self.train, self.validation, self.loss, reference, left_out)
 
     def judged(self, points: list[PathPoint]) -> list[PathPoint]:
         """Judge points of few rows by all rows."""

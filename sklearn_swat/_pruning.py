@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ._leave_one_out import LARGEST, MOST_PAIRS, LeftOut, expected_loss, leave_one_out
 from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._refinement import (
@@ -74,10 +75,14 @@ class PathPoint:
     network : SparseMLP
     train_loss, validation_loss : float
         Data losses divided by that of the best constant predictor of the training
-        rows: 1 is worth nothing, 0 is perfect.
+        rows: 1 is worth nothing, 0 is perfect. `validation_loss` is that on the
+        validation rows, or, where it is higher and rows are few, that on all rows,
+        each as a network would have it that was fitted without it.
     validation_error : float
-        Standard error of `validation_loss` over the validation rows, in its units;
-        NaN if it is not known.
+        Standard error of the loss on the validation rows, in its units; NaN if it is
+        not known.
+    left_out : LeftOut or None
+        What training rows say that were left out, if they were.
     nnz : int
         Size of the network once the scaling of the data is folded into it.
     """
@@ -86,6 +91,7 @@ class PathPoint:
     train_loss: float
     validation_loss: float
     validation_error: float = float("nan")
+    left_out: LeftOut | None = field(default=None, kw_only=True, repr=False)
     nnz: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,6 +217,7 @@ def pruning_rounds(
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
+    largest = LARGEST if train.target.size <= MOST_PAIRS else 0  # that rows are left out of
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
@@ -219,10 +226,15 @@ def pruning_rounds(
         with one_blas_thread(), np.errstate(all="ignore"):
             x = minimise(objective, n_iter, should_stop, _ROUND_TOLERANCE)
             refined = objective.to_network(x)
-            point = judge(refined, train, validation, loss, reference)
+            size, inverse, left_out = len(x), None, None
+            if size <= max(largest, FULL_CURVATURE_WEIGHTS):
+                inverse = _inverse_curvature(objective, x)
+            if size <= largest and inverse is not None:
+                left_out = leave_one_out(objective, x, inverse)
+            point = judge(refined, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
-            n_grown, size = 0, len(x)
+            n_grown = 0
             if may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(refined, train, loss, l2, features).more(count)
@@ -230,8 +242,10 @@ def pruning_rounds(
                 x_grown = minimise(grown, n_iter, should_stop, _ROUND_TOLERANCE)
                 if grown.value(x_grown) <= objective.value(x):
                     objective, x = grown, x_grown
+                    inverse = _inverse_curvature(objective, x)
                     n_grown = max(0, len(x) - size)  # neurons may have died
-            network = objective.to_network(_remove_least_salient(objective, x, keep, n_grown))
+            x = _remove_least_salient(objective, x, inverse, keep, n_grown)
+            network = objective.to_network(x)
             network = fold_linear_layers(network)
         n_iter, may_grow = max_iter, not may_grow
     constant = constant_network(network, train, loss)
@@ -250,7 +264,12 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
 
 
 def judge(
-    network: SparseMLP, train: Rows, validation: Rows, loss: Loss, reference: float
+    network: SparseMLP,
+    train: Rows,
+    validation: Rows,
+    loss: Loss,
+    reference: float,
+    left_out: LeftOut | None = None,
 ) -> PathPoint:
     """Return a network with its losses on both kinds of rows, divided by `reference`."""
 
@@ -262,7 +281,10 @@ def judge(
     validation_loss = normalised(validation, raw)
     with np.errstate(all="ignore"):  # of a loss that is not finite, neither is the error
         error = loss.standard_error(raw, validation.target, validation.weight) / reference
-    return PathPoint(network, train_loss, validation_loss, error)
+        validation_loss = expected_loss(
+            train_loss, validation_loss, left_out, train, validation, loss, reference
+        )
+    return PathPoint(network, train_loss, validation_loss, error, left_out=left_out)
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
@@ -272,32 +294,38 @@ def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     return SparseMLP((weights,), (bias,), (), network.out_activation)
 
 
-def _remove_least_salient(objective: Objective, x: Array, keep: float, n_grown: int) -> Array:
+def _inverse_curvature(objective: Objective, x: Array) -> Array | None:
+    """Return the inverse (p, p), if there is one to working precision."""
+    matrix = objective.curvature(x)
+    diagonal(matrix)[:] += 1e-8 * diagonal(matrix).max()
+    inverse = solve(matrix, np.eye(len(x)))
+    return inverse if inverse is not None and np.isfinite(inverse).all() else None
+
+
+def _remove_least_salient(
+    objective: Objective, x: Array, inverse: Array | None, keep: float, n_grown: int
+) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
     Those are what `keep` leaves of the parameters that were not grown, and `n_grown` more.
     """
-    size = len(x)
-    if size > FULL_CURVATURE_WEIGHTS:
-        saliency = np.where(objective.prunable, objective.curvature_diagonal(x) * x * x, np.inf)
-        return _zeroed(x, np.argsort(saliency)[: int(size * (1 - _LARGE_KEEP))])
-    size -= n_grown
-    count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
-    count += n_grown
-    return _surgeon(objective, x, min(count, int(objective.prunable.sum())))
+    is_large, size = len(x) > FULL_CURVATURE_WEIGHTS, len(x) - n_grown
+    if is_large:
+        count = int(size * (1 - _LARGE_KEEP))
+    else:
+        count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
+    count = min(count + n_grown, int(objective.prunable.sum()))
+    if inverse is not None and not is_large:
+        return _surgeon(objective, x, inverse, count)
+    saliency = np.where(objective.prunable, objective.curvature_diagonal(x) * x * x, np.inf)
+    return _zeroed(x, np.argsort(saliency)[:count])
 
 
-def _surgeon(objective: Objective, x: Array, count: int) -> Array:
+def _surgeon(objective: Objective, x: Array, inverse: Array, count: int) -> Array:
     """Remove `count` parameters one by one, each time adapting the others [2]_.
 
     The quadratic model nominates a few parameters, the loss itself decides.
     """
-    matrix = objective.curvature(x)
-    diagonal(matrix)[:] += 1e-8 * diagonal(matrix).max()
-    inverse = solve(matrix, np.eye(len(x)))
-    if inverse is None or not np.isfinite(inverse).all():
-        saliency = np.where(objective.prunable, matrix.diagonal() * x * x, np.inf)
-        return _zeroed(x, np.argsort(saliency)[:count])
     candidates = objective.prunable.copy()
     removed = np.zeros(len(x), dtype=bool)
     n_nominated = max(1, _NOMINATED // count)

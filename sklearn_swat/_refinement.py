@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,6 @@ from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 ShouldStop = Callable[[], bool]
-# Raw outputs (k, n), inputs of every layer (n_in, n), slopes of every hidden one (n_out, n).
-_Forward = tuple[Array, list[Array], list[Array]]
-
 # Up to this many live weights the full curvature matrix is used. Its cost grows with
 # the square of their number: about 2 ms for 150 weights and 800 rows on one core. At 150
 # instead of 300, networks of clean tables stop short of what their weights can do.
@@ -59,6 +57,15 @@ class Rows:
     X: Array
     target: Array
     weight: Array
+
+
+class Forward(NamedTuple):
+    """A forward pass: weights, biases, inputs (n_in, n) of every layer, raw outputs (k, n)."""
+
+    weights: list[Array]
+    biases: list[Array]
+    hidden: list[Array]
+    raw: Array
 
 
 class Objective:
@@ -136,67 +143,64 @@ class Objective:
         return replace(self.network, weights=(first, *weights[1:]), biases=tuple(biases))
 
     # -------------------------------------------------------------- loss and gradient
-    def _raw_outputs(self, weights: list[Array], biases: list[Array]) -> Array:
-        """Return raw outputs (k, n)."""
-        hidden = self.inputs
-        for w, b, groups in zip(weights[:-1], biases[:-1], self.slices, strict=True):
-            z = w.T @ hidden
-            z += b[:, None]
-            for name, group in groups:
-                z[group] = ACTIVATIONS[name].value(z[group])
-            hidden = z
-        return weights[-1].T @ hidden + biases[-1][:, None]
+    def forward(self, x: Array, every: int = 1) -> Forward:
+        """Compute the outputs of every so manieth row for live parameters (p,)."""
+        return self._forward(*self.layers(x), self.inputs[:, ::every])
 
-    def _forward(self, weights: list[Array], biases: list[Array], inputs: Array) -> _Forward:
-        hidden, slopes = [inputs], []
+    def _forward(self, weights: list[Array], biases: list[Array], inputs: Array) -> Forward:
+        hidden = [inputs]
         for w, b, groups in zip(weights[:-1], biases[:-1], self.slices, strict=True):
             z = w.T @ hidden[-1]
             z += b[:, None]
-            a, slope = np.empty_like(z), np.empty_like(z)
             for name, group in groups:
-                activation = ACTIVATIONS[name]
-                a[group] = activation.value(z[group])
-                slope[group] = activation.slope(z[group], a[group])
-            hidden.append(a)
-            slopes.append(slope)
-        return weights[-1].T @ hidden[-1] + biases[-1][:, None], hidden, slopes
+                z[group] = ACTIVATIONS[name].value(z[group])
+            hidden.append(z)
+        raw = weights[-1].T @ hidden[-1] + biases[-1][:, None]
+        return Forward(weights, biases, hidden, raw)
+
+    def _backward(self, forward: Forward, delta: Array) -> list[Array]:
+        """Return what `delta` (k, r, n) is, by the raw outputs, by the sums of every layer."""
+        deltas = [delta]
+        layers = zip(forward.weights[1:], forward.hidden[1:], self.slices, strict=True)
+        for w, hidden, groups in reversed(list(layers)):
+            slope = np.empty_like(hidden)
+            for name, group in groups:
+                slope[group] = ACTIVATIONS[name].slope(hidden[group])
+            delta = np.tensordot(w, delta, 1)
+            delta *= slope[:, None, :]
+            deltas.append(delta)
+        return deltas[::-1]
 
     def data_loss(self, x: Array) -> float:
         """Loss without the penalty."""
-        raw = self._raw_outputs(*self.layers(x))
-        return self.loss.value(raw.T, self.target, self.weight)
+        return self.loss.value(self.forward(x).raw.T, self.target, self.weight)
 
     def value(self, x: Array) -> float:
         """Penalised loss; infinite where it cannot be computed."""
+        return self.value_of(x, self.forward(x))
+
+    def value_of(self, x: Array, forward: Forward) -> float:
+        """`value`, after the forward pass."""
         with np.errstate(all="ignore"):
-            value = self.data_loss(x) + float(self.penalty @ (x * x))
+            value = self.loss.value(forward.raw.T, self.target, self.weight)
+            value += float(self.penalty @ (x * x))
         return value if np.isfinite(value) else np.inf
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Penalised loss and its gradient (p,)."""
-        weights, biases = self.layers(x)
-        return self._value_and_gradient(x, weights, self._forward(weights, biases, self.inputs))
+        return self._value_and_gradient(x, self.forward(x))
 
-    def _value_and_gradient(
-        self, x: Array, weights: list[Array], forward: _Forward
-    ) -> tuple[float, Array]:
-        value, gradient = self._value_and_full_gradient(weights, forward)
+    def _value_and_gradient(self, x: Array, forward: Forward) -> tuple[float, Array]:
+        value, gradient = self._value_and_full_gradient(forward)
         return value + float(self.penalty @ (x * x)), gradient[self.live] + 2 * self.penalty * x
 
-    def _value_and_full_gradient(
-        self, weights: list[Array], forward: _Forward
-    ) -> tuple[float, Array]:
+    def _value_and_full_gradient(self, forward: Forward) -> tuple[float, Array]:
         """Return the data loss and its gradient by all parameters, live or not."""
-        raw, hidden, slopes = forward
-        value, out = self.loss.value_and_gradient(raw.T, self.target, self.weight)
-        delta: Array = np.ascontiguousarray(out.T)  # (k, n)
-        products, sums = [], []
-        for i in range(len(weights) - 1, -1, -1):
-            products.append((hidden[i] @ delta.T).ravel())
-            sums.append(delta.sum(axis=1))
-            if i:
-                delta = (weights[i] @ delta) * slopes[i - 1]
-        return value, np.concatenate(products[::-1] + sums[::-1])
+        value, out = self.loss.value_and_gradient(forward.raw.T, self.target, self.weight)
+        deltas = self._backward(forward, np.ascontiguousarray(out.T)[:, None])
+        pairs = zip(forward.hidden, deltas, strict=True)
+        products = [(hidden @ delta[:, 0].T).ravel() for hidden, delta in pairs]
+        return value, np.concatenate([*products, *(delta[:, 0].sum(axis=1) for delta in deltas)])
 
     # ------------------------------------------------------------------- curvature
     @property
@@ -204,29 +208,22 @@ class Objective:
         """Every how many rows the curvature takes one."""
         return -(-len(self.weight) * len(self.target[0]) // CURVATURE_PAIRS)
 
-    def _factors(
-        self, weights: list[Array], biases: list[Array], forward: _Forward | None = None
-    ) -> tuple[list[Array], list[Array]]:
+    def _factors(self, forward: Forward) -> tuple[list[Array], list[Array]]:
         """Return the inputs (n_in, n) and curvature factors (n_out, r, n) of all layers.
 
         A forward pass through all rows is one through the rows of the curvature if it takes
         them all.
         """
         every = self._every
-        if forward is None or every > 1:
-            forward = self._forward(weights, biases, self.inputs[:, ::every])
-        raw, hidden, slopes = forward
-        factor = self.loss.curvature_factor(raw.T, self.weight[::every])  # (r, n, k)
+        if every > 1:
+            forward = self._forward(forward.weights, forward.biases, self.inputs[:, ::every])
+        factor = self.loss.curvature_factor(forward.raw.T, self.weight[::every])  # (r, n, k)
         delta = np.ascontiguousarray(np.moveaxis(factor, -1, 0))
-        deltas = [delta]
-        for i in range(len(weights) - 1, 0, -1):
-            delta = np.tensordot(weights[i], delta, 1) * slopes[i - 1][:, None, :]
-            deltas.append(delta)
-        return hidden, deltas[::-1]
+        return forward.hidden, self._backward(forward, delta)
 
     def curvature_diagonal(self, x: Array) -> Array:
         """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
-        of_all = self._full_curvature_diagonal(*self._factors(*self.layers(x)))
+        of_all = self._full_curvature_diagonal(*self._factors(self.forward(x, self._every)))
         return np.asarray(of_all[self.live] + 2 * self.penalty)
 
     def _full_curvature_diagonal(self, hidden: list[Array], deltas: list[Array]) -> Array:
@@ -237,14 +234,12 @@ class Objective:
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix, penalty included, (p, p)."""
-        return self._gauss_newton(*self._factors(*self.layers(x)))
+        return self._gauss_newton(*self._factors(self.forward(x, self._every)))
 
-    def quadratic_model(self, x: Array) -> tuple[float, Array, Array]:
-        """Penalised loss, its gradient (p,) and the Gauss-Newton matrix (p, p)."""
-        weights, biases = self.layers(x)
-        forward = self._forward(weights, biases, self.inputs)
-        value, gradient = self._value_and_gradient(x, weights, forward)
-        return value, gradient, self._gauss_newton(*self._factors(weights, biases, forward))
+    def quadratic_model(self, x: Array, forward: Forward) -> tuple[Array, Array]:
+        """Gradient (p,) of the penalised loss, and the Gauss-Newton matrix (p, p)."""
+        _, gradient = self._value_and_gradient(x, forward)
+        return gradient, self._gauss_newton(*self._factors(forward))
 
     def more(self, count: int) -> SparseMLP:
         """Return the network with more weights: the zeros that promise to gain most.
@@ -261,11 +256,10 @@ class Objective:
         -------
         SparseMLP
         """
-        weights, biases = self._split(self.full)
-        forward = self._forward(weights, biases, self.inputs)
-        _, gradient = self._value_and_full_gradient(weights, forward)
-        factors = self._factors(weights, biases, forward)
-        full, n_weights = self.full.copy(), self.offsets[len(weights)]
+        forward = self._forward(*self._split(self.full), self.inputs)
+        _, gradient = self._value_and_full_gradient(forward)
+        factors = self._factors(forward)
+        full, n_weights = self.full.copy(), self.offsets[len(self.shapes)]
         gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
         curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * self.l2
         step, gain = -0.5 * gradient / curvature, gradient * gradient / curvature
@@ -274,7 +268,15 @@ class Objective:
         full[added] = step[added]
         return self._network(*self._split(full))
 
-    def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:
+    def derivatives(self, x: Array) -> tuple[Array, Array]:
+        """Raw outputs (k, n), and theirs by the live parameters (p, k, n)."""
+        forward = self.forward(x)
+        k, n = forward.raw.shape
+        deltas = self._backward(forward, np.repeat(np.eye(k)[:, :, None], n, axis=2))
+        return forward.raw, self._by_parameters(forward.hidden, deltas)
+
+    def _by_parameters(self, hidden: list[Array], deltas: list[Array]) -> Array:
+        """Return the derivatives (p, r, n) of what `deltas` (n_out, r, n) are those of."""
         lines = []
         bounds = np.searchsorted(self.live, self.offsets)
         for i, (h, delta) in enumerate(zip(hidden, deltas, strict=True)):
@@ -284,7 +286,10 @@ class Objective:
             lines.append(h[source][:, None, :] * delta[target])
         for i, delta in enumerate(deltas, start=len(self.shapes)):
             lines.append(delta[self.live[bounds[i] : bounds[i + 1]] - self.offsets[i]])
-        jacobian = np.concatenate(lines).reshape(len(self.live), -1)
+        return np.concatenate(lines)
+
+    def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:
+        jacobian = self._by_parameters(hidden, deltas).reshape(len(self.live), -1)
         matrix = jacobian @ jacobian.T
         diagonal(matrix)[:] += 2 * self.penalty
         return np.asarray(matrix)
@@ -372,8 +377,10 @@ def _levenberg_marquardt(
     objective: Objective, max_iter: int, should_stop: ShouldStop | None, tolerance: float
 ) -> Array:
     x, damping = objective.start, 1e-3
+    forward = objective.forward(x)
+    value = objective.value_of(x, forward)
     for _ in range(max_iter):
-        value, gradient, matrix = objective.quadratic_model(x)
+        gradient, matrix = objective.quadratic_model(x, forward)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return x
         largest = diagonal(matrix).max(initial=1e-8)
@@ -384,15 +391,16 @@ def _levenberg_marquardt(
             diagonal(damped)[:] += damping * scale + floor
             step = solve(damped, gradient)
             trial = x if step is None else x - step
-            trial_value = objective.value(trial)
+            trial_forward = objective.forward(trial)
+            trial_value = objective.value_of(trial, trial_forward)
             if trial_value < value:
                 break
             damping *= 8
         else:
             return x
         gain, damping = value - trial_value, max(damping / 8, 1e-8)
-        x = trial
-        if gain < tolerance * trial_value or (should_stop is not None and should_stop()):
+        x, forward, value = trial, trial_forward, trial_value
+        if gain < tolerance * value or (should_stop is not None and should_stop()):
             break
     return x
 

@@ -38,6 +38,7 @@ Choice = Callable[[Sequence[PathPoint]], PathPoint]
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 2
 MOST_OF_ALPHA = 1e-4  # a number's price in that choice at most: paths will remove most of them
+LATER_PRICE = 0.1  # of it, for all paths but the first: what is best at a size is not at all sizes
 REFINING_ENDS = 0.4  # the share of the paths' time
 
 
@@ -252,14 +253,19 @@ def _most_promising(
     if not refined:
         return candidates[:N_PATHS]
     points += problem.judged(refined)
-    prices = [point.validation_loss + price * point.nnz for point in refined]
-    ranking = np.argsort(np.nan_to_num(prices, nan=np.inf), kind="stable")
-    best = refined[ranking[0]]
+    best, *others = _ranked(refined, price)
+    others = _ranked(others, LATER_PRICE * price)
     control.say(
         f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
-    return [refined[i].network for i in ranking[:N_PATHS]]
+    return [point.network for point in (best, *others[: N_PATHS - 1])]
+
+
+def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
+    """Return points by what they cost, the best one first."""
+    costs = [point.validation_loss + price * point.nnz for point in points]
+    return [points[i] for i in np.argsort(np.nan_to_num(costs, nan=np.inf), kind="stable")]
 
 
 def _refine_first(

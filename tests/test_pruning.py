@@ -16,12 +16,14 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from sklearn_swat import _refinement
 from sklearn_swat._activations import ACTIVATION_NAMES
+from sklearn_swat._leave_one_out import MOST_PAIRS, expected_loss
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import (
     PathPoint,
     Rows,
-    _surgeon,
+    _inverse_curvature,
+    _remove_least_salient,
     choose,
     constant_network,
     fold_linear_layers,
@@ -331,11 +333,24 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
 
 
 def test_points_carry_the_losses_of_their_network():
-    train, validation, loss = table(load_iris)
-    reference = loss.constant_loss(train.target, train.weight)
-    for point in prune_path(random_network(1, loss, 4, 3), train, validation, loss):
-        assert point.train_loss == data_loss(point.network, train, loss) / reference
-        assert point.validation_loss == data_loss(point.network, validation, loss) / reference
+    few, validation, loss = table(load_iris)
+    many = Rows(*(np.repeat(part, 6, axis=0) for part in (few.X, few.target, few.weight)))
+    assert few.target.size <= MOST_PAIRS < many.target.size
+    for train in (few, many):
+        reference = loss.constant_loss(train.target, train.weight)
+        path = prune_path(random_network(1, loss, 4, 3), train, validation, loss)
+        assert [p.left_out is not None for p in path[1:-1]] == [train is few] * (len(path) - 2)
+        assert path[0].left_out is path[-1].left_out is None  # as given, and the constant
+        for point in path:
+            train_loss = data_loss(point.network, train, loss) / reference
+            validation_loss = data_loss(point.network, validation, loss) / reference
+            assert point.train_loss == train_loss
+            if point.left_out is None:
+                assert point.validation_loss == validation_loss
+            else:
+                rows = (train, validation, loss, reference)
+                expected = expected_loss(train_loss, validation_loss, point.left_out, *rows)
+                assert point.validation_loss == expected >= validation_loss
 
 
 def test_a_path_can_be_stopped_and_still_ends_at_the_constant():
@@ -482,15 +497,23 @@ class Bowl:
     def curvature(self, x):
         return self.matrix.copy()
 
+    def curvature_diagonal(self, x):
+        return self.matrix.diagonal()
+
+    def without_one(self, *x):
+        x = np.array(x)
+        return _remove_least_salient(self, x, _inverse_curvature(self, x), 0.87, 0)
+
 
 def test_without_a_positive_curvature_the_diagonal_decides():
     bowl = Bowl(np.diag([1.0, 2.0, -1e-3]) + np.eye(3)[::-1] * 5, None, (True, True, False))
-    np.testing.assert_array_equal(_surgeon(bowl, np.array([1.0, 2.0, 0.1]), 1), [0.0, 2.0, 0.1])
+    assert _inverse_curvature(bowl, np.zeros(3)) is None
+    np.testing.assert_array_equal(bowl.without_one(1.0, 2.0, 0.1), [0.0, 2.0, 0.1])
 
 
 def test_without_a_finite_loss_the_nominated_ones_go_and_the_others_stay():
     bowl = Bowl(np.eye(3) * 2 + 1, lambda x: np.inf, (True, False, True))
-    np.testing.assert_array_equal(_surgeon(bowl, np.array([1.0, 2.0, 3.0]), 1), [0.0, 2.0, 0.0])
+    np.testing.assert_array_equal(bowl.without_one(1.0, 2.0, 3.0), [0.0, 2.0, 0.0])
 
 
 def test_a_front_of_no_points_is_told():

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from ._leave_one_out import LeftOut
 from ._network import SparseMLP
 from ._pruning import PathPoint, choose, fold_linear_layers, pareto_front
 
@@ -45,7 +44,7 @@ class AveragePoint(PathPoint):
 
 def averages(
     paths: Sequence[Sequence[PathPoint]],
-    judge: Callable[[SparseMLP, LeftOut | None], PathPoint],
+    judge: Callable[[SparseMLP, Array | None], PathPoint],
     *,
     max_width: int,
     activations: Sequence[str],
@@ -82,8 +81,7 @@ def averages(
             seen.add(members)
             network = average([point.network for point in members])
             if max(network.hidden_layer_sizes, default=0) <= max_width:
-                left_out = LeftOut.mean([point.left_out for point in members])
-                judged = judge(network, left_out)
+                judged = judge(network, _mean_left_out(members))
                 yield AveragePoint(
                     judged.network,
                     judged.train_loss,
@@ -91,6 +89,11 @@ def averages(
                     judged.validation_error,
                     members,
                 )
+
+
+def _mean_left_out(points: Sequence[PathPoint]) -> Array | None:
+    known = [point.left_out for point in points if point.left_out is not None]
+    return np.mean(known, axis=0) if len(known) == len(points) else None
 
 
 def average(networks: Sequence[SparseMLP]) -> SparseMLP:

@@ -15,13 +15,10 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ._losses import Loss
+from ._losses import Loss, normalised_loss
 from ._refinement import Objective, Rows
 
 Array = NDArray[np.float64]
@@ -30,45 +27,29 @@ Array = NDArray[np.float64]
 # weights there are, which no Newton step takes back; fitted numbers are charged for that two to
 # four times in [2]_.
 CHARGES = 2
-# (row, output) pairs for training up to which rows are left out: validation rows that are a
-# quarter as many are enough on their own.
-MOST_PAIRS = 2000
+# Training rows times outputs up to which rows are left out: validation rows that are a quarter as
+# many are enough on their own.
+MOST_TARGETS = 2000
 LARGEST = 600  # weights of networks that rows are left out of: the cost is that of their inverse
 
 
-@dataclass(frozen=True, eq=False)
-class LeftOut:
-    """Raw outputs on training rows.
+def largest_to_leave_out(rows: Rows, loss: Loss) -> int:
+    """Return how many weights a network may have for rows to be left out of it; 0 for none.
 
-    Attributes
-    ----------
-    seen : ndarray of shape (n, k)
-        Of a network that was fitted to them all.
-    unseen : ndarray of shape (n, k)
-        Of networks that were each fitted to all but the one row.
+    Of log-losses the step gains nothing: it is far from what a refit does where classes
+    are all but certain.
     """
-
-    seen: Array
-    unseen: Array
-
-    @classmethod
-    def mean(cls, several: Sequence[LeftOut | None]) -> LeftOut | None:
-        """Return those of an average of networks, if all of them are known."""
-        known = [each for each in several if each is not None]
-        if len(known) < len(several):
-            return None
-        return cls(
-            np.mean([each.seen for each in known], axis=0),
-            np.mean([each.unseen for each in known], axis=0),
-        )
+    is_few = loss.name == "squared_error" and rows.target.size <= MOST_TARGETS
+    return LARGEST if is_few else 0
 
 
-def leave_one_out(objective: Objective, x: Array, inverse: Array) -> LeftOut | None:
-    """Return what a network and its neighbours without one row say.
+def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array | None:
+    """Return the outputs on every row of the network that was fitted to the others.
 
     Parameters
     ----------
     objective : Objective
+        Of a squared error.
     x : ndarray of shape (p,)
         Live parameters, about where `objective` is lowest.
     inverse : ndarray of shape (p, p)
@@ -76,30 +57,27 @@ def leave_one_out(objective: Objective, x: Array, inverse: Array) -> LeftOut | N
 
     Returns
     -------
-    LeftOut or None
+    ndarray of shape (n, k) or None
         None where all depends on one row.
     """
-    loss, target, weight = objective.loss, objective.target, objective.weight
     raw, jacobian = objective.derivatives(x)
-    (p, k, n), seen = jacobian.shape, raw.T
+    p, k, n = jacobian.shape
     moved = (inverse @ jacobian.reshape(p, -1)).reshape(p, k, n)
-    # How far the outputs on a row move with a pull at them, (n, k, k), and what a row pulls.
-    compliance = np.einsum("pin,pjn->nij", jacobian, moved)
-    _, pull = loss.value_and_gradient(seen, target, weight)
-    factor = loss.curvature_factor(seen, weight)
-    stiffness = np.einsum("rni,rnj->nij", factor, factor)
-    rest = np.eye(k) - stiffness @ compliance
+    # How far the outputs on a row move with a pull at them, times how hard the row pulls.
+    stiffness = 2 / k * objective.weight / objective.weight.sum()
+    leverage = np.einsum("pin,pjn->nij", jacobian, moved) * stiffness[:, None, None]
+    error = raw.T - objective.target
     try:
-        step = compliance @ np.linalg.solve(rest, pull[:, :, None])
+        error = np.linalg.solve(np.eye(k) - leverage, error[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
         return None
-    return LeftOut(seen, seen + step[:, :, 0])
+    return np.asarray(objective.target + error)
 
 
 def expected_loss(
     train_loss: float,
     validation_loss: float,
-    left_out: LeftOut | None,
+    left_out: Array | None,
     train: Rows,
     validation: Rows,
     loss: Loss,
@@ -111,8 +89,8 @@ def expected_loss(
     ----------
     train_loss, validation_loss : float
         Normalised, on rows of either kind.
-    left_out : LeftOut, optional
-        Without it the validation rows alone are asked.
+    left_out : ndarray of shape (n_train, k), optional
+        See `leave_one_out`. Without it the validation rows alone are asked.
     train, validation : Rows
     loss : Loss
     reference : float
@@ -126,9 +104,8 @@ def expected_loss(
     """
     if left_out is None:
         return validation_loss
-    rows = train.target, train.weight
-    optimism = loss.value(left_out.unseen, *rows) - loss.value(left_out.seen, *rows)
-    left_out_loss = train_loss + CHARGES * max(optimism, 0.0) / reference
+    left_out_loss = normalised_loss(loss, left_out, train.target, train.weight, reference)
+    left_out_loss = train_loss + CHARGES * max(left_out_loss - train_loss, 0.0)
     n_train, n_validation = train.weight.sum(), validation.weight.sum()
     mean = (n_train * left_out_loss + n_validation * validation_loss) / (n_train + n_validation)
     return float(mean if mean > validation_loss else validation_loss)

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
-from ._leave_one_out import LeftOut
 from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
 from ._refinement import Rows, ShouldStop, refine
 from ._screening import Screening, screen
+
+Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
@@ -110,7 +111,7 @@ class Problem:
         """Whether no network can be better than a constant."""
         return not self.rows.X.any() or not self.reference > NO_LOSS
 
-    def point(self, network: SparseMLP, left_out: LeftOut | None = None) -> PathPoint:
+    def point(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of standardised rows."""
         reference = self.reference or 1.0
         return judge(network, self.train, self.validation, self.loss, reference, left_out)

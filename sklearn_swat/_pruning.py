@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._leave_one_out import LARGEST, MOST_PAIRS, LeftOut, expected_loss, leave_one_out
+from ._leave_one_out import expected_loss, largest_to_leave_out, leave_one_out
 from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._refinement import (
@@ -37,6 +37,8 @@ from ._refinement import (
 )
 from ._threads import one_blas_thread
 
+Array = NDArray[np.float64]
+
 __all__ = [
     "PathPoint",
     "Rows",
@@ -50,8 +52,6 @@ __all__ = [
     "pruning_rounds",
     "refine",
 ]
-
-Array = NDArray[np.float64]
 
 _LARGE_KEEP = 0.8  # the fraction that a round keeps without the full curvature
 _FIRST_ITERATIONS = 3  # times as many iterations in the first round, which begins far off
@@ -76,13 +76,13 @@ class PathPoint:
     train_loss, validation_loss : float
         Data losses divided by that of the best constant predictor of the training
         rows: 1 is worth nothing, 0 is perfect. `validation_loss` is that on the
-        validation rows, or, where it is higher and rows are few, that on all rows,
-        each as a network would have it that was fitted without it.
+        validation rows; of regressions on few rows that on all rows where it is
+        higher, each training row as by a network that was fitted without it.
     validation_error : float
         Standard error of the loss on the validation rows, in its units; NaN if it is
         not known.
-    left_out : LeftOut or None
-        What training rows say that were left out, if they were.
+    left_out : ndarray of shape (n_train, n_outputs) or None
+        What the network says of training rows that are left out, if they were.
     nnz : int
         Size of the network once the scaling of the data is folded into it.
     """
@@ -91,7 +91,7 @@ class PathPoint:
     train_loss: float
     validation_loss: float
     validation_error: float = float("nan")
-    left_out: LeftOut | None = field(default=None, kw_only=True, repr=False)
+    left_out: Array | None = field(default=None, kw_only=True, repr=False)
     nnz: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,7 +217,7 @@ def pruning_rounds(
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
-    largest = LARGEST if train.target.size <= MOST_PAIRS else 0  # that rows are left out of
+    largest = largest_to_leave_out(train, loss)
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
@@ -269,7 +269,7 @@ def judge(
     validation: Rows,
     loss: Loss,
     reference: float,
-    left_out: LeftOut | None = None,
+    left_out: Array | None = None,
 ) -> PathPoint:
     """Return a network with its losses on both kinds of rows, divided by `reference`."""
 

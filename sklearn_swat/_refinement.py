@@ -166,7 +166,7 @@ class Objective:
             slope = np.empty_like(hidden)
             for name, group in groups:
                 slope[group] = ACTIVATIONS[name].slope(hidden[group])
-            delta = np.tensordot(w, delta, 1)
+            delta = (w @ delta.reshape(len(delta), -1)).reshape(len(w), *delta.shape[1:])
             delta *= slope[:, None, :]
             deltas.append(delta)
         return deltas[::-1]

@@ -1,5 +1,6 @@
 """Averages of networks: one network by blocks, among the limits that every network keeps."""
 
+from dataclasses import replace
 from itertools import islice, pairwise
 from types import SimpleNamespace
 
@@ -80,6 +81,21 @@ def test_what_is_best_at_one_price_is_averaged():
 def test_the_best_two_and_the_best_three_paths_are_averaged():
     paths = [[point(0.3, 1)], [point(0.1, 1, seed=1)], [point(0.2, 1, seed=2)]]
     assert [len(found.members) for found in of(paths)] == [2, 3]
+
+
+def test_what_is_left_out_is_averaged_if_it_is_known_of_all():
+    told = []
+
+    def judge(net, left_out):
+        told.append(left_out)
+        return judged(net)
+
+    rows = np.arange(6.0).reshape(3, 2)
+    one, other = (replace(point(0.3, 1, seed=seed), left_out=rows * seed) for seed in (1, 3))
+    list(averages([[one], [other]], judge, max_width=16, activations=("tanh",)))
+    list(averages([[one], [point(0.3, 1)]], judge, max_width=16, activations=("tanh",)))
+    np.testing.assert_array_equal(told[0], 2 * rows)
+    assert told[1:] == [None]
 
 
 def test_averages_keep_to_the_width_and_to_the_activations():

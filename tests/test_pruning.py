@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from sklearn_swat import _refinement
 from sklearn_swat._activations import ACTIVATION_NAMES
-from sklearn_swat._leave_one_out import MOST_PAIRS, expected_loss
+from sklearn_swat._leave_one_out import expected_loss
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import (
@@ -332,14 +332,16 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
             current = min((current - {j} for j in current), key=error)
 
 
-def test_points_carry_the_losses_of_their_network():
-    few, validation, loss = table(load_iris)
-    many = Rows(*(np.repeat(part, 6, axis=0) for part in (few.X, few.target, few.weight)))
-    assert few.target.size <= MOST_PAIRS < many.target.size
+@pytest.mark.parametrize("load", [load_diabetes, load_iris])
+def test_points_carry_the_losses_of_their_network(load):
+    few, validation, loss = table(load)
+    many = Rows(*(np.repeat(part, 7, axis=0) for part in (few.X, few.target, few.weight)))
+    network = random_network(1, loss, few.X.shape[1], few.target.shape[1])
     for train in (few, many):
         reference = loss.constant_loss(train.target, train.weight)
-        path = prune_path(random_network(1, loss, 4, 3), train, validation, loss)
-        assert [p.left_out is not None for p in path[1:-1]] == [train is few] * (len(path) - 2)
+        path = prune_path(network, train, validation, loss)
+        leaves_out = train is few and loss is SQUARED
+        assert [p.left_out is not None for p in path[1:-1]] == [leaves_out] * (len(path) - 2)
         assert path[0].left_out is path[-1].left_out is None  # as given, and the constant
         for point in path:
             train_loss = data_loss(point.network, train, loss) / reference

@@ -55,7 +55,7 @@ ACTIVATIONS: dict[str, Activation] = {
             lambda a: np.where(a > 0, 1.0, LEAKY_SLOPE),
             lambda z: z.maximum(LEAKY_SLOPE * z),
         ),
-        Activation("identity", lambda z: z, lambda a: np.ones_like(a), lambda z: z),
+        Activation("identity", lambda z: z, np.ones_like, lambda z: z),
     )
 }
 ACTIVATION_NAMES = tuple(ACTIVATIONS)

@@ -1,9 +1,9 @@
 """What training rows say of a network that has not seen them.
 
-Few validation rows choose badly among hundreds of networks: the best of them was lucky. The
-training rows are four times as many, and one Newton step tells what a network would say of each
-if it had been fitted to the others [1]_. The rows of both kinds together say what to expect of
-new ones.
+Few validation rows choose badly among hundreds of networks: the best of them was lucky. Of
+training rows there are more, and one Newton step tells what a network would say of each if it
+had been fitted to the others [1]_. The rows of both kinds together say what to expect of new
+ones.
 
 References
 ----------
@@ -19,31 +19,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._losses import Loss, normalised_loss
-from ._refinement import Objective, Rows
+from ._refinement import CURVATURE_PAIRS, Objective, Rows
 
 Array = NDArray[np.float64]
 
 # A left-out row gives back what its own numbers gained by it. It has also had its say in which
-# weights there are, which no Newton step takes back; fitted numbers are charged for that two to
-# four times in [2]_.
+# weights there are, which no Newton step takes back. For that, [2]_ charges two to four times on
+# top; once on top was enough: not at all gains half as much, twice as much no more.
 CHARGES = 2
 # Training rows times outputs up to which rows are left out: validation rows that are a quarter as
-# many are enough on their own.
-MOST_TARGETS = 2000
-LARGEST = 600  # weights of networks that rows are left out of: the cost is that of their inverse
+# many are enough on their own. The curvature takes all of the rows up to there.
+MOST_TARGETS = CURVATURE_PAIRS
+# Of networks that rows are left out of: more than those have that a descent finds on ten features
+# with the default width. The cost is that of inverting the curvature.
+MOST_WEIGHTS = 1000
 
 
-def largest_to_leave_out(rows: Rows, loss: Loss) -> int:
+def most_weights(rows: Rows, loss: Loss) -> int:
     """Return how many weights a network may have for rows to be left out of it; 0 for none.
 
     Of log-losses the step gains nothing: it is far from what a refit does where classes
     are all but certain.
     """
     is_few = loss.name == "squared_error" and rows.target.size <= MOST_TARGETS
-    return LARGEST if is_few else 0
+    return MOST_WEIGHTS if is_few else 0
 
 
-def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array | None:
+def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array:
     """Return the outputs on every row of the network that was fitted to the others.
 
     Parameters
@@ -53,25 +55,25 @@ def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array | Non
     x : ndarray of shape (p,)
         Live parameters, about where `objective` is lowest.
     inverse : ndarray of shape (p, p)
-        Of the curvature there.
+        Of the curvature there. What is added to it for its inversion has to be little
+        beside the penalty: where that is none, left-out rows seem to matter less.
 
     Returns
     -------
-    ndarray of shape (n, k) or None
-        None where all depends on one row.
+    ndarray of shape (n, k)
+        Infinite where all depends on one row.
     """
-    raw, jacobian = objective.derivatives(x)
-    p, k, n = jacobian.shape
-    moved = (inverse @ jacobian.reshape(p, -1)).reshape(p, k, n)
-    # How far the outputs on a row move with a pull at them, times how hard the row pulls.
-    stiffness = 2 / k * objective.weight / objective.weight.sum()
-    leverage = np.einsum("pin,pjn->nij", jacobian, moved) * stiffness[:, None, None]
-    error = raw.T - objective.target
+    forward = objective.forward(x)
+    factors = objective.curvature_factors(forward)
+    p, k, n = factors.shape
+    moved = (inverse @ factors.reshape(p, -1)).reshape(p, k, n)
+    leverage = factors.transpose(2, 1, 0) @ moved.transpose(2, 0, 1)  # (n, k, k)
+    error = forward.raw.T - objective.target
     try:
-        error = np.linalg.solve(np.eye(k) - leverage, error[:, :, None])[:, :, 0]
+        unseen = np.linalg.solve(np.eye(k) - leverage, error[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
-        return None
-    return np.asarray(objective.target + error)
+        return np.full_like(error, np.inf)
+    return np.asarray(objective.target + unseen)
 
 
 def expected_loss(
@@ -100,7 +102,7 @@ def expected_loss(
     -------
     float
         The mean over all rows, training rows as left out; `validation_loss` where that is
-        higher: both verdicts have to be good.
+        higher: both verdicts have to be good. Infinite if the former is not finite.
     """
     if left_out is None:
         return validation_loss
@@ -108,4 +110,4 @@ def expected_loss(
     left_out_loss = train_loss + CHARGES * max(left_out_loss - train_loss, 0.0)
     n_train, n_validation = train.weight.sum(), validation.weight.sum()
     mean = (n_train * left_out_loss + n_validation * validation_loss) / (n_train + n_validation)
-    return float(mean if mean > validation_loss else validation_loss)
+    return max(validation_loss, float(mean)) if np.isfinite(mean) else np.inf

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._leave_one_out import expected_loss, largest_to_leave_out, leave_one_out
+from ._leave_one_out import expected_loss, leave_one_out, most_weights
 from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._refinement import (
@@ -37,8 +37,6 @@ from ._refinement import (
 )
 from ._threads import one_blas_thread
 
-Array = NDArray[np.float64]
-
 __all__ = [
     "PathPoint",
     "Rows",
@@ -52,6 +50,8 @@ __all__ = [
     "pruning_rounds",
     "refine",
 ]
+
+Array = NDArray[np.float64]
 
 _LARGE_KEEP = 0.8  # the fraction that a round keeps without the full curvature
 _FIRST_ITERATIONS = 3  # times as many iterations in the first round, which begins far off
@@ -82,7 +82,8 @@ class PathPoint:
         Standard error of the loss on the validation rows, in its units; NaN if it is
         not known.
     left_out : ndarray of shape (n_train, n_outputs) or None
-        What the network says of training rows that are left out, if they were.
+        What the network says of training rows that are left out, if they were; not
+        kept in a `path_`.
     nnz : int
         Size of the network once the scaling of the data is folded into it.
     """
@@ -183,7 +184,8 @@ def pruning_rounds(
         Where the path begins.
     train, validation : Rows
         Rows to optimise and to judge by. A validation loss is divided by the same
-        constant as a training loss, so it exists however few its rows are.
+        constant as a training loss, so it exists however few its rows are. Of few
+        training rows of a regression, each judges as well, left out.
     loss : Loss
     max_iter : int, default=60
         As for `refine`, in every round; the first one takes three times as many
@@ -217,7 +219,7 @@ def pruning_rounds(
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
-    largest = largest_to_leave_out(train, loss)
+    largest = most_weights(train, loss)
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
@@ -226,27 +228,24 @@ def pruning_rounds(
         with one_blas_thread(), np.errstate(all="ignore"):
             x = minimise(objective, n_iter, should_stop, _ROUND_TOLERANCE)
             refined = objective.to_network(x)
-            size, inverse, left_out = len(x), None, None
-            if size <= max(largest, FULL_CURVATURE_WEIGHTS):
+            inverse, left_out = None, None
+            if len(x) <= largest:
                 inverse = _inverse_curvature(objective, x)
-            if size <= largest and inverse is not None:
-                left_out = leave_one_out(objective, x, inverse)
+                left_out = leave_one_out(objective, x, inverse) if inverse is not None else None
             point = judge(refined, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
-            n_grown = 0
+            n_grown, size = 0, len(x)
             if may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(refined, train, loss, l2, features).more(count)
                 grown = Objective(larger, train, loss, l2)
                 x_grown = minimise(grown, n_iter, should_stop, _ROUND_TOLERANCE)
                 if grown.value(x_grown) <= objective.value(x):
-                    objective, x = grown, x_grown
-                    inverse = _inverse_curvature(objective, x)
+                    objective, x, inverse = grown, x_grown, None
                     n_grown = max(0, len(x) - size)  # neurons may have died
-            x = _remove_least_salient(objective, x, inverse, keep, n_grown)
-            network = objective.to_network(x)
-            network = fold_linear_layers(network)
+            x = _remove_least_salient(objective, x, keep, n_grown, inverse)
+            network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, not may_grow
     constant = constant_network(network, train, loss)
     yield judge(constant, train, validation, loss, reference)
@@ -271,7 +270,10 @@ def judge(
     reference: float,
     left_out: Array | None = None,
 ) -> PathPoint:
-    """Return a network with its losses on both kinds of rows, divided by `reference`."""
+    """Return a network with its losses on both kinds of rows, divided by `reference`.
+
+    What training rows say that were `left_out` may raise its validation loss.
+    """
 
     def normalised(rows: Rows, raw: Array) -> float:
         return normalised_loss(loss, raw, rows.target, rows.weight, reference)
@@ -279,7 +281,7 @@ def judge(
     train_loss = normalised(train, network.decision_function(train.X))
     raw = network.decision_function(validation.X)
     validation_loss = normalised(validation, raw)
-    with np.errstate(all="ignore"):  # of a loss that is not finite, neither is the error
+    with np.errstate(all="ignore"):  # losses that are not finite are told by being so
         error = loss.standard_error(raw, validation.target, validation.weight) / reference
         validation_loss = expected_loss(
             train_loss, validation_loss, left_out, train, validation, loss, reference
@@ -303,22 +305,31 @@ def _inverse_curvature(objective: Objective, x: Array) -> Array | None:
 
 
 def _remove_least_salient(
-    objective: Objective, x: Array, inverse: Array | None, keep: float, n_grown: int
+    objective: Objective, x: Array, keep: float, n_grown: int, inverse: Array | None = None
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
     Those are what `keep` leaves of the parameters that were not grown, and `n_grown` more.
+    An inverse of the curvature that is known already is used up.
     """
-    is_large, size = len(x) > FULL_CURVATURE_WEIGHTS, len(x) - n_grown
-    if is_large:
-        count = int(size * (1 - _LARGE_KEEP))
-    else:
-        count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
+    size = len(x)
+    if size > FULL_CURVATURE_WEIGHTS:
+        saliency = objective.curvature_diagonal(x) * x * x
+        return _without_least(objective, x, saliency, int(size * (1 - _LARGE_KEEP)))
+    size -= n_grown
+    count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
     count = min(count + n_grown, int(objective.prunable.sum()))
-    if inverse is not None and not is_large:
-        return _surgeon(objective, x, inverse, count)
-    saliency = np.where(objective.prunable, objective.curvature_diagonal(x) * x * x, np.inf)
-    return _zeroed(x, np.argsort(saliency)[:count])
+    if inverse is None:
+        inverse = _inverse_curvature(objective, x)
+    if inverse is None:
+        return _without_least(objective, x, objective.curvature_diagonal(x) * x * x, count)
+    return _surgeon(objective, x, inverse, count)
+
+
+def _without_least(objective: Objective, x: Array, saliency: Array, count: int) -> Array:
+    x = x.copy()
+    x[np.argsort(np.where(objective.prunable, saliency, np.inf))[:count]] = 0
+    return x
 
 
 def _surgeon(objective: Objective, x: Array, inverse: Array, count: int) -> Array:
@@ -347,12 +358,6 @@ def _surgeon(objective: Objective, x: Array, inverse: Array, count: int) -> Arra
         least, x = nominated[best], trials[best]
         inverse -= np.outer(inverse[:, least], inverse[least] / variances[least])
         candidates[least], removed[least] = False, True
-    return x
-
-
-def _zeroed(x: Array, positions: NDArray[np.intp]) -> Array:
-    x = x.copy()
-    x[positions] = 0
     return x
 
 

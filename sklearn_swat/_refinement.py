@@ -144,7 +144,7 @@ class Objective:
 
     # -------------------------------------------------------------- loss and gradient
     def forward(self, x: Array, every: int = 1) -> Forward:
-        """Compute the outputs of every so manieth row for live parameters (p,)."""
+        """Compute the outputs of all rows, or of one in so many, for live parameters (p,)."""
         return self._forward(*self.layers(x), self.inputs[:, ::every])
 
     def _forward(self, weights: list[Array], biases: list[Array], inputs: Array) -> Forward:
@@ -159,7 +159,7 @@ class Objective:
         return Forward(weights, biases, hidden, raw)
 
     def _backward(self, forward: Forward, delta: Array) -> list[Array]:
-        """Return what `delta` (k, r, n) is, by the raw outputs, by the sums of every layer."""
+        """Derivatives (n_out, r, n) by the sums of every layer, of `delta` by the raw outputs."""
         deltas = [delta]
         layers = zip(forward.weights[1:], forward.hidden[1:], self.slices, strict=True)
         for w, hidden, groups in reversed(list(layers)):
@@ -177,7 +177,8 @@ class Objective:
 
     def value(self, x: Array) -> float:
         """Penalised loss; infinite where it cannot be computed."""
-        return self.value_of(x, self.forward(x))
+        with np.errstate(all="ignore"):
+            return self.value_of(x, self.forward(x))
 
     def value_of(self, x: Array, forward: Forward) -> float:
         """`value`, after the forward pass."""
@@ -211,15 +212,20 @@ class Objective:
     def _factors(self, forward: Forward) -> tuple[list[Array], list[Array]]:
         """Return the inputs (n_in, n) and curvature factors (n_out, r, n) of all layers.
 
-        A forward pass through all rows is one through the rows of the curvature if it takes
-        them all.
+        The forward pass is one through the rows of the curvature.
         """
-        every = self._every
-        if every > 1:
-            forward = self._forward(forward.weights, forward.biases, self.inputs[:, ::every])
-        factor = self.loss.curvature_factor(forward.raw.T, self.weight[::every])  # (r, n, k)
+        weight = self.weight[:: self._every]
+        factor = self.loss.curvature_factor(forward.raw.T, weight)  # (r, n, k)
         delta = np.ascontiguousarray(np.moveaxis(factor, -1, 0))
         return forward.hidden, self._backward(forward, delta)
+
+    def _thinned(self, forward: Forward) -> Forward:
+        """Keep of a forward pass through all rows what the curvature takes."""
+        every = self._every
+        if every == 1:
+            return forward
+        hidden = [np.ascontiguousarray(part[:, ::every]) for part in forward.hidden]
+        return forward._replace(hidden=hidden, raw=forward.raw[:, ::every])
 
     def curvature_diagonal(self, x: Array) -> Array:
         """Diagonal of the Gauss-Newton matrix, penalty included, (p,)."""
@@ -234,12 +240,32 @@ class Objective:
 
     def curvature(self, x: Array) -> Array:
         """Gauss-Newton matrix, penalty included, (p, p)."""
-        return self._gauss_newton(*self._factors(self.forward(x, self._every)))
+        return self._gauss_newton(self.curvature_factors(self.forward(x, self._every)))
 
     def quadratic_model(self, x: Array, forward: Forward) -> tuple[Array, Array]:
         """Gradient (p,) of the penalised loss, and the Gauss-Newton matrix (p, p)."""
         _, gradient = self._value_and_gradient(x, forward)
-        return gradient, self._gauss_newton(*self._factors(forward))
+        return gradient, self._gauss_newton(self.curvature_factors(self._thinned(forward)))
+
+    def curvature_factors(self, forward: Forward) -> Array:
+        """Return G (p, r, n), of which ``G G^T`` is the Gauss-Newton matrix of the data loss."""
+        hidden, deltas = self._factors(forward)
+        lines = []
+        bounds = np.searchsorted(self.live, self.offsets)
+        for i, (h, delta) in enumerate(zip(hidden, deltas, strict=True)):
+            source, target = np.divmod(
+                self.live[bounds[i] : bounds[i + 1]] - self.offsets[i], self.shapes[i][1]
+            )
+            lines.append(h[source][:, None, :] * delta[target])
+        for i, delta in enumerate(deltas, start=len(self.shapes)):
+            lines.append(delta[self.live[bounds[i] : bounds[i + 1]] - self.offsets[i]])
+        return np.concatenate(lines)
+
+    def _gauss_newton(self, factors: Array) -> Array:
+        lines = factors.reshape(len(factors), -1)
+        matrix = lines @ lines.T
+        diagonal(matrix)[:] += 2 * self.penalty
+        return np.asarray(matrix)
 
     def more(self, count: int) -> SparseMLP:
         """Return the network with more weights: the zeros that promise to gain most.
@@ -258,7 +284,7 @@ class Objective:
         """
         forward = self._forward(*self._split(self.full), self.inputs)
         _, gradient = self._value_and_full_gradient(forward)
-        factors = self._factors(forward)
+        factors = self._factors(self._thinned(forward))
         full, n_weights = self.full.copy(), self.offsets[len(self.shapes)]
         gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
         curvature = self._full_curvature_diagonal(*factors)[:n_weights] + 2 * self.l2
@@ -267,32 +293,6 @@ class Objective:
         added = added[(gain[added] > 0) & np.isfinite(step[added])]
         full[added] = step[added]
         return self._network(*self._split(full))
-
-    def derivatives(self, x: Array) -> tuple[Array, Array]:
-        """Raw outputs (k, n), and theirs by the live parameters (p, k, n)."""
-        forward = self.forward(x)
-        k, n = forward.raw.shape
-        deltas = self._backward(forward, np.repeat(np.eye(k)[:, :, None], n, axis=2))
-        return forward.raw, self._by_parameters(forward.hidden, deltas)
-
-    def _by_parameters(self, hidden: list[Array], deltas: list[Array]) -> Array:
-        """Return the derivatives (p, r, n) of what `deltas` (n_out, r, n) are those of."""
-        lines = []
-        bounds = np.searchsorted(self.live, self.offsets)
-        for i, (h, delta) in enumerate(zip(hidden, deltas, strict=True)):
-            source, target = np.divmod(
-                self.live[bounds[i] : bounds[i + 1]] - self.offsets[i], self.shapes[i][1]
-            )
-            lines.append(h[source][:, None, :] * delta[target])
-        for i, delta in enumerate(deltas, start=len(self.shapes)):
-            lines.append(delta[self.live[bounds[i] : bounds[i + 1]] - self.offsets[i]])
-        return np.concatenate(lines)
-
-    def _gauss_newton(self, hidden: list[Array], deltas: list[Array]) -> Array:
-        jacobian = self._by_parameters(hidden, deltas).reshape(len(self.live), -1)
-        matrix = jacobian @ jacobian.T
-        diagonal(matrix)[:] += 2 * self.penalty
-        return np.asarray(matrix)
 
 
 def refine(

@@ -38,8 +38,8 @@ Choice = Callable[[Sequence[PathPoint]], PathPoint]
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 2
 MOST_OF_ALPHA = 1e-4  # a number's price in that choice at most: paths will remove most of them
-# And as a share of the lowest loss, for all paths but the first: where little loss is left, what is
-# best at small sizes is not at large ones. Cheaper still, paths take a tenth more time on tables.
+# The most for the paths after the first, as a share of that one's loss: where little is left, what
+# is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
 LATER_PRICE = 1e-3
 REFINING_ENDS = 0.4  # the share of the paths' time
 

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
 from sklearn_swat._averages import AveragePoint, average, averages
 from sklearn_swat._control import Control, Deadline
+from sklearn_swat._leave_one_out import expected_loss
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
@@ -121,6 +122,12 @@ def test_members_are_refitted_each_for_itself():
     )
     members = tuple(problem.point(network(3, seed=seed, d=5)) for seed in (0, 1))
     whole = problem.point(average([member.network for member in members]))
+    # What is left out of it counts for more than its validation rows alone.
+    left_out = problem.train.target + 9.0
+    worse = problem.point(whole.network, left_out)
+    rows = (problem.train, problem.validation, problem.loss, problem.reference)
+    expected = expected_loss(whole.train_loss, whole.validation_loss, left_out, *rows)
+    assert worse.validation_loss == expected > whole.validation_loss
     together = AveragePoint(whole.network, 0.5, 0.5, 0.1, members)
     found = _search._refit(together, problem, lambda: False).network
     expected = average(

@@ -7,11 +7,11 @@ import pytest
 
 from sklearn_swat._leave_one_out import (
     CHARGES,
-    LARGEST,
     MOST_TARGETS,
+    MOST_WEIGHTS,
     expected_loss,
-    largest_to_leave_out,
     leave_one_out,
+    most_weights,
 )
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -70,7 +70,7 @@ def test_a_row_that_all_depends_on_cannot_be_left_out():
     target = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])
     constant = SparseMLP((np.zeros((1, 2)),), (np.zeros(2),), ())
     objective = Objective(constant, Rows(np.zeros((4, 1)), target, np.ones(4)), SQUARED, 0.0)
-    assert leave_one_out(objective, objective.start, 4 * np.eye(2)) is None
+    assert np.isinf(leave_one_out(objective, objective.start, 4 * np.eye(2))).all()
     found = leave_one_out(objective, objective.start, np.eye(2))
     others = np.array([-1 / 3, -1 / 3, -1 / 3, 1.0])
     np.testing.assert_allclose(found, others[:, None] * [1, 0])  # the mean of the others
@@ -93,14 +93,17 @@ def test_both_verdicts_have_to_be_good():
     # Being left out can only cost.
     as_seen = (n_train * 0.1 + n_validation * 0.05) / (n_train + n_validation)
     assert expected(0.05, rows.target) == pytest.approx(as_seen)
-    assert expected(0.3, left_out * np.nan) == 0.3
+    for lost in (np.nan, np.inf):
+        assert expected(0.3, left_out * lost) == np.inf
 
 
 def test_rows_are_left_out_of_regressions_where_they_are_few():
     def largest(loss, n, k):
-        return largest_to_leave_out(Rows(np.ones((n, 1)), np.ones((n, k)), np.ones(n)), loss)
+        return most_weights(Rows(np.ones((n, 1)), np.ones((n, k)), np.ones(n)), loss)
 
-    assert largest(SQUARED, MOST_TARGETS, 1) == largest(SQUARED, MOST_TARGETS // 2, 2) == LARGEST
+    assert (
+        largest(SQUARED, MOST_TARGETS, 1) == largest(SQUARED, MOST_TARGETS // 2, 2) == MOST_WEIGHTS
+    )
     assert largest(SQUARED, MOST_TARGETS + 1, 1) == largest(SQUARED, MOST_TARGETS, 2) == 0
     assert largest(LOSSES["logistic"], 10, 1) == largest(LOSSES["softmax"], 10, 3) == 0
 
@@ -108,13 +111,13 @@ def test_rows_are_left_out_of_regressions_where_they_are_few():
 def test_rows_are_left_out_of_networks_up_to_a_size():
     rng = np.random.default_rng(0)
     rows, validation = random_rows(60, d=40, k=1), random_rows(20, d=40, k=1)
-    weights = rng.normal(size=(40, 17)), rng.normal(size=(17, 1))
-    network = SparseMLP(weights, (np.ones(17), np.ones(1)), (("tanh",) * 17,))
-    path = list(pruning_rounds(network, rows, validation, SQUARED, smallest=400))
+    weights = rng.normal(size=(40, 28)), rng.normal(size=(28, 1))
+    network = SparseMLP(weights, (np.ones(28), np.ones(1)), (("tanh",) * 28,))
+    path = list(pruning_rounds(network, rows, validation, SQUARED, smallest=700))
     sizes = [point.network.nnz for point in path[1:-1]]
-    assert max(sizes) > LARGEST > min(sizes)
+    assert max(sizes) > MOST_WEIGHTS > min(sizes)
     for point, size in zip(path[1:-1], sizes, strict=True):
-        assert (point.left_out is not None) == (size <= LARGEST)
+        assert (point.left_out is not None) == (size <= MOST_WEIGHTS)
 
 
 def test_the_best_of_a_path_promises_less_than_its_validation_rows_do():

@@ -32,7 +32,7 @@ from sklearn_swat._pruning import (
     pruning_rounds,
     refine,
 )
-from sklearn_swat._refinement import Objective
+from sklearn_swat._refinement import Objective, minimise
 
 SQUARED = LOSSES["squared_error"]
 
@@ -332,6 +332,27 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
             current = min((current - {j} for j in current), key=error)
 
 
+def test_a_step_is_judged_by_the_forward_pass_that_the_next_one_needs(monkeypatch):
+    rows = random_rows(SQUARED, n=3000)  # more than the curvature takes
+    objective = Objective(random_network(1, SQUARED), rows, SQUARED, 1e-4)
+    passes, trials = [], []
+    forward, value_of = Objective._forward, Objective.value_of
+
+    def count_pass(self, weights, biases, inputs):
+        passes.append(inputs.shape[1])
+        return forward(self, weights, biases, inputs)
+
+    def count_trial(self, x, result):
+        trials.append(x)
+        return value_of(self, x, result)
+
+    monkeypatch.setattr(Objective, "_forward", count_pass)
+    monkeypatch.setattr(Objective, "value_of", count_trial)
+    minimise(objective, 40, None)
+    assert len(trials) > 5
+    assert passes == [3000] * len(trials)
+
+
 @pytest.mark.parametrize("load", [load_diabetes, load_iris])
 def test_points_carry_the_losses_of_their_network(load):
     few, validation, loss = table(load)
@@ -503,8 +524,7 @@ class Bowl:
         return self.matrix.diagonal()
 
     def without_one(self, *x):
-        x = np.array(x)
-        return _remove_least_salient(self, x, _inverse_curvature(self, x), 0.87, 0)
+        return _remove_least_salient(self, np.array(x), 0.87, 0)
 
 
 def test_without_a_positive_curvature_the_diagonal_decides():

@@ -11,6 +11,7 @@ from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
+from sklearn_swat._pruning import PathPoint
 from sklearn_swat._refinement import Rows
 from sklearn_swat._search import MOST_OF_ALPHA, N_PATHS, N_REFINED, _most_promising
 
@@ -52,6 +53,19 @@ def test_size_has_a_price_in_the_choice(problem):
     for price, widths in ((0.0, [(4,), (1,)]), (1.0, [(1,), (4,)])):
         best, _ = refined(problem, networks, price=price)
         assert [network.hidden_layer_sizes for network in best] == widths
+
+
+@pytest.mark.parametrize(("loss", "second"), [(0.001, 6), (0.501, 2)])
+def test_where_little_loss_is_left_the_second_may_be_large(problem, monkeypatch, loss, second):
+    above = {1: 0.0, 2: 0.002, 6: 0.001}  # by width: what a network is behind the best one
+
+    def refine_first(network, *arguments, **options):
+        (width,) = network.hidden_layer_sizes
+        return PathPoint(network, loss, loss + above[width])
+
+    monkeypatch.setattr(_search, "_refine_first", refine_first)
+    best, _ = refined(problem, [candidate(width) for width in above], price=1e-4)
+    assert [network.hidden_layer_sizes for network in best] == [(1,), (second,)]
 
 
 def test_only_so_many_are_refined_and_jobs_change_nothing(problem):

@@ -2,7 +2,7 @@
 Choosing on the front
 =====================
 
-A fit keeps every network that no smaller one beats on the validation rows. This example goes
+A fit keeps every network that no smaller one beats on rows that it has not seen. This example goes
 through the ways to choose among them, on a table with few rows and much noise.
 """
 
@@ -34,8 +34,8 @@ print(
 )
 
 # %%
-# The validation loss has a standard error, because the validation rows are few: the networks of
-# the lower part of the table cannot be told apart. The rule of one standard error takes the smallest
+# The validation loss has a standard error, because rows are few: the networks of the lower part
+# of the table cannot be told apart. The rule of one standard error takes the smallest
 # network whose loss is within that error of the lowest.
 import matplotlib.pyplot as plt
 

@@ -270,9 +270,9 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
               output even where it happens to be zero;
             - ``depth``, ``hidden_layer_sizes``, ``n_features_used``;
             - ``train_loss``, ``validation_loss``: normalised, before the refit;
-            - ``validation_error``: standard error of the loss over the validation rows
-              alone, equal rows merged; the choice of the best network on the same
-              rows is not in it;
+            - ``validation_error``: standard error of ``validation_loss`` over the rows
+              that it is of, equal rows merged; the choice of the best network on the
+              same rows is not in it;
             - ``price``: ``J = validation_loss + alpha * nnz``, at the present `alpha`;
             - ``is_chosen``: whether it is `network_`.
 
@@ -320,7 +320,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
             ``validation_loss + alpha * nnz``.
         rule : {"one_standard_error"}, optional
             The smallest network whose validation loss is at most one standard error
-            above the lowest one: that of the lowest, over the validation rows.
+            above the lowest one: that of the lowest.
         index : int, optional
             Its position in `path_`; 0 is the smallest, -1 the last and largest.
 

@@ -79,8 +79,8 @@ class PathPoint:
         validation rows; of regressions on few rows that on all rows where it is
         higher, each training row as by a network that was fitted without it.
     validation_error : float
-        Standard error of the loss on the validation rows, in its units; NaN if it is
-        not known.
+        Standard error of `validation_loss` over the rows that it is of, in its units;
+        NaN if it is not known.
     left_out : ndarray of shape (n_train, n_outputs) or None
         What the network says of training rows that are left out, if they were; not
         kept in a `path_`.
@@ -282,11 +282,18 @@ def judge(
     raw = network.decision_function(validation.X)
     validation_loss = normalised(validation, raw)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so
-        error = loss.standard_error(raw, validation.target, validation.weight) / reference
-        validation_loss = expected_loss(
-            train_loss, validation_loss, left_out, train, validation, loss, reference
-        )
-    return PathPoint(network, train_loss, validation_loss, error, left_out=left_out)
+        error = loss.standard_error(raw, validation.target, validation.weight)
+        if left_out is not None:
+            of_validation_rows = validation_loss
+            validation_loss = expected_loss(
+                train_loss, of_validation_rows, left_out, train, validation, loss, reference
+            )
+            if validation_loss > of_validation_rows:  # it is of all rows
+                raw = np.concatenate([left_out, raw])
+                target = np.concatenate([train.target, validation.target])
+                weight = np.concatenate([train.weight, validation.weight])
+                error = loss.standard_error(raw, target, weight)
+    return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:

@@ -129,6 +129,18 @@ def test_a_point_has_the_error_of_its_validation_loss_in_the_same_unit():
     raw = network.decision_function(validation.X)
     error = loss.standard_error(raw, validation.target, validation.weight)
     assert point.validation_error == pytest.approx(error / 4)
+    # Left-out rows that are easy say nothing; hard ones make it a loss of all rows.
+    known = Rows(train.X, network.decision_function(train.X), train.weight)
+    easy = judge(network, known, validation, loss, 4.0, left_out=known.target)
+    assert easy.validation_error == point.validation_error
+    left_out = train.target + np.arange(30)[:, None]
+    hard = judge(network, train, validation, loss, 4.0, left_out=left_out)
+    error = loss.standard_error(
+        np.concatenate([left_out, raw]),
+        np.concatenate([train.target, validation.target]),
+        np.concatenate([train.weight, validation.weight]),
+    )
+    assert hard.validation_error == pytest.approx(error / 4)
 
 
 def test_a_refit_keeps_the_error_and_without_one_it_is_unknown():

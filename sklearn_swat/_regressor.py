@@ -76,8 +76,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False gives the decoded network itself.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on. Of up to 2,000 training rows
-        (divided by the outputs), each judges as well, as if left out.
+        Share of the rows that networks are judged on. Where no more than 2,000 rows
+        (divided by the outputs) are left to train on, each judges as well, left out.
     n_iter_no_change : int, default=25
         Steps without an improvement of J by `tol` after which the descent stops.
     tol : float, default=1e-4

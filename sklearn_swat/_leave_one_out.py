@@ -9,8 +9,6 @@ References
 ----------
 .. [1] L. Hansen, J. Larsen, "Linear unlearning for cross-validation", Advances in
    Computational Mathematics 5, 1996.
-.. [2] J. Friedman, "Multivariate adaptive regression splines", Annals of Statistics 19,
-   1991.
 """
 
 from __future__ import annotations
@@ -23,10 +21,6 @@ from ._refinement import CURVATURE_PAIRS, Objective, Rows
 
 Array = NDArray[np.float64]
 
-# A left-out row gives back what its own numbers gained by it. It has also had its say in which
-# weights there are, which no Newton step takes back. For that, [2]_ charges two to four times on
-# top; once on top was enough: not at all gains half as much, twice as much no more.
-CHARGES = 2
 # Training rows times outputs up to which rows are left out: validation rows that are a quarter as
 # many are enough on their own. The curvature takes all of the rows up to there.
 MOST_TARGETS = CURVATURE_PAIRS
@@ -77,7 +71,6 @@ def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array:
 
 
 def expected_loss(
-    train_loss: float,
     validation_loss: float,
     left_out: Array | None,
     train: Rows,
@@ -89,8 +82,8 @@ def expected_loss(
 
     Parameters
     ----------
-    train_loss, validation_loss : float
-        Normalised, on rows of either kind.
+    validation_loss : float
+        Normalised, on the validation rows.
     left_out : ndarray of shape (n_train, k), optional
         See `leave_one_out`. Without it the validation rows alone are asked.
     train, validation : Rows
@@ -107,7 +100,6 @@ def expected_loss(
     if left_out is None:
         return validation_loss
     left_out_loss = normalised_loss(loss, left_out, train.target, train.weight, reference)
-    left_out_loss = train_loss + CHARGES * max(left_out_loss - train_loss, 0.0)
     n_train, n_validation = train.weight.sum(), validation.weight.sum()
     mean = (n_train * left_out_loss + n_validation * validation_loss) / (n_train + n_validation)
     return max(validation_loss, float(mean)) if np.isfinite(mean) else np.inf

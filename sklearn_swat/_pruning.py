@@ -286,7 +286,7 @@ def judge(
         if left_out is not None:
             of_validation_rows = validation_loss
             validation_loss = expected_loss(
-                train_loss, of_validation_rows, left_out, train, validation, loss, reference
+                of_validation_rows, left_out, train, validation, loss, reference
             )
             if validation_loss > of_validation_rows:  # it is of all rows
                 raw = np.concatenate([left_out, raw])

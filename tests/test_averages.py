@@ -126,7 +126,7 @@ def test_members_are_refitted_each_for_itself():
     left_out = problem.train.target + 9.0
     worse = problem.point(whole.network, left_out)
     rows = (problem.train, problem.validation, problem.loss, problem.reference)
-    expected = expected_loss(whole.train_loss, whole.validation_loss, left_out, *rows)
+    expected = expected_loss(whole.validation_loss, left_out, *rows)
     assert worse.validation_loss == expected > whole.validation_loss
     together = AveragePoint(whole.network, 0.5, 0.5, 0.1, members)
     found = _search._refit(together, problem, lambda: False).network

@@ -372,7 +372,7 @@ def test_points_carry_the_losses_of_their_network(load):
                 assert point.validation_loss == validation_loss
             else:
                 rows = (train, validation, loss, reference)
-                expected = expected_loss(train_loss, validation_loss, point.left_out, *rows)
+                expected = expected_loss(validation_loss, point.left_out, *rows)
                 assert point.validation_loss == expected >= validation_loss
 
 

@@ -137,4 +137,4 @@ def test_the_best_of_a_path_promises_less_than_its_validation_rows_do():
         on_validation_rows.append(loss_on(validation))
         on_new_rows.append(loss_on(new))
     off = abs(np.mean(promised) - np.mean(on_new_rows))
-    assert off < 0.7 * abs(np.mean(on_validation_rows) - np.mean(on_new_rows))
+    assert off < 0.9 * abs(np.mean(on_validation_rows) - np.mean(on_new_rows))

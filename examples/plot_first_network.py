@@ -17,7 +17,7 @@ from sklearn_swat import SWATRegressor
 
 X, y = make_friedman1(500, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-model = SWATRegressor(alpha=1e-3, depth=1, random_state=0).fit(
+model = SWATRegressor(alpha=2e-3, depth=1, random_state=0).fit(
     X_train, y_train
 )
 print(f"R² {model.score(X_test, y_test):.3f} with {model.nnz_} numbers")

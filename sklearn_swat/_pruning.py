@@ -280,19 +280,17 @@ def judge(
 
     train_loss = normalised(train, network.decision_function(train.X))
     raw = network.decision_function(validation.X)
-    validation_loss = normalised(validation, raw)
+    of_validation_rows = normalised(validation, raw)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so
         error = loss.standard_error(raw, validation.target, validation.weight)
-        if left_out is not None:
-            of_validation_rows = validation_loss
-            validation_loss = expected_loss(
-                of_validation_rows, left_out, train, validation, loss, reference
-            )
-            if validation_loss > of_validation_rows:  # it is of all rows
-                raw = np.concatenate([left_out, raw])
-                target = np.concatenate([train.target, validation.target])
-                weight = np.concatenate([train.weight, validation.weight])
-                error = loss.standard_error(raw, target, weight)
+        validation_loss = expected_loss(
+            of_validation_rows, left_out, train, validation, loss, reference
+        )
+        if left_out is not None and validation_loss > of_validation_rows:  # it is of all rows
+            raw = np.concatenate([left_out, raw])
+            target = np.concatenate([train.target, validation.target])
+            weight = np.concatenate([train.weight, validation.weight])
+            error = loss.standard_error(raw, target, weight)
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 

@@ -76,7 +76,7 @@ class BaseSWAT(CallbackSupportMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        alpha: float = 1e-4,
+        alpha: float = 3e-5,
         max_nnz: int | None = None,
         depth: Any = "auto",
         max_width: int = 16,

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._losses import Loss, normalised_loss
-from ._refinement import CURVATURE_PAIRS, Objective, Rows
+from ._refinement import CURVATURE_PAIRS, Curvature, Objective, Rows
 
 Array = NDArray[np.float64]
 
 # Training rows times outputs up to which rows are left out: validation rows that are a quarter as
-# many are enough on their own. The curvature takes all of the rows up to there.
+# many are enough on their own. The curvature takes all rows up to there, as leaving them out needs.
 MOST_TARGETS = CURVATURE_PAIRS
 # Of networks that rows are left out of: more than those have that a descent finds on ten features
 # with the default width. The cost is that of inverting the curvature.
@@ -39,17 +39,17 @@ def most_weights(rows: Rows, loss: Loss) -> int:
     return MOST_WEIGHTS if is_few else 0
 
 
-def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array:
+def leave_one_out(objective: Objective, curvature: Curvature, inverse: Array) -> Array:
     """Return the outputs on every row of the network that was fitted to the others.
 
     Parameters
     ----------
     objective : Objective
         Of a squared error.
-    x : ndarray of shape (p,)
-        Live parameters, about where `objective` is lowest.
+    curvature : Curvature
+        About where `objective` is lowest, by all rows.
     inverse : ndarray of shape (p, p)
-        Of the curvature there. What is added to it for its inversion has to be little
+        Of its matrix. What is added to it for its inversion has to be little
         beside the penalty: where that is none, left-out rows seem to matter less.
 
     Returns
@@ -57,8 +57,7 @@ def leave_one_out(objective: Objective, x: Array, inverse: Array) -> Array:
     ndarray of shape (n, k)
         Infinite where all depends on one row.
     """
-    forward = objective.forward(x)
-    factors = objective.curvature_factors(forward)
+    forward, factors = curvature.forward, curvature.factors
     p, k, n = factors.shape
     moved = (inverse @ factors.reshape(p, -1)).reshape(p, k, n)
     leverage = factors.transpose(2, 1, 0) @ moved.transpose(2, 0, 1)  # (n, k, k)

@@ -230,8 +230,10 @@ def pruning_rounds(
             refined = objective.to_network(x)
             inverse, left_out = None, None
             if len(x) <= largest:
-                inverse = _inverse_curvature(objective, x)
-                left_out = leave_one_out(objective, x, inverse) if inverse is not None else None
+                curvature = objective.curvature_at(x)
+                inverse = _inverted(curvature.matrix)
+                if inverse is not None:
+                    left_out = leave_one_out(objective, curvature, inverse)
             point = judge(refined, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
@@ -301,11 +303,13 @@ def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     return SparseMLP((weights,), (bias,), (), network.out_activation)
 
 
-def _inverse_curvature(objective: Objective, x: Array) -> Array | None:
-    """Return the inverse (p, p), if there is one to working precision."""
-    matrix = objective.curvature(x)
+def _inverted(matrix: Array) -> Array | None:
+    """Return the inverse of a curvature (p, p), if there is one to working precision.
+
+    The matrix is used up.
+    """
     diagonal(matrix)[:] += 1e-8 * diagonal(matrix).max()
-    inverse = solve(matrix, np.eye(len(x)))
+    inverse = solve(matrix, np.eye(len(matrix)))
     return inverse if inverse is not None and np.isfinite(inverse).all() else None
 
 
@@ -325,7 +329,7 @@ def _remove_least_salient(
     count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
     count = min(count + n_grown, int(objective.prunable.sum()))
     if inverse is None:
-        inverse = _inverse_curvature(objective, x)
+        inverse = _inverted(objective.curvature(x))
     if inverse is None:
         return _without_least(objective, x, objective.curvature_diagonal(x) * x * x, count)
     return _surgeon(objective, x, inverse, count)

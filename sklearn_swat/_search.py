@@ -37,7 +37,7 @@ Choice = Callable[[Sequence[PathPoint]], PathPoint]
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 2
-MOST_OF_ALPHA = 1e-4  # a number's price in that choice at most: paths will remove most of them
+BEGINNING_PRICE = 1e-4  # a number's in that choice, whatever alpha is: most will be removed
 # The most for the paths after the first, as a share of that one's loss: where little is left, what
 # is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
 LATER_PRICE = 1e-3
@@ -161,8 +161,9 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        price = min(settings.alpha, MOST_OF_ALPHA)
-        beginnings = _most_promising(networks, price, problem, n_jobs, control, paths_end, points)
+        beginnings = _most_promising(
+            networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, points
+        )
         if isinstance(start, SparseMLP):
             beginnings.append(start)
         beginnings.append(problem.linear())  # what hidden neurons have to be better than
@@ -470,8 +471,11 @@ def _refit(point: PathPoint, problem: Problem, should_stop: ShouldStop) -> PathP
 def to_device(autoencoder: Any, device: Any) -> Any:
     """Return a copy on the device; on the CPU it shares the parameters.
 
-    A descent swaps the parameters of its decoder for others while it decodes: the modules
-    cannot be those of another fit in another thread.
+    A descent swaps the parameters of networks' encoders and decoders for others while they run:
+    these modules cannot be those of another fit in another thread.
     """
+    if device.type != "cpu":
+        return copy.deepcopy(autoencoder).to(device)
     shared = {id(parameter): parameter for parameter in autoencoder.parameters()}
-    return copy.deepcopy(autoencoder, shared if device.type == "cpu" else {}).to(device)
+    shared[id(autoencoder.dataset_encoder)] = autoencoder.dataset_encoder
+    return copy.deepcopy(autoencoder, shared)

@@ -139,25 +139,27 @@ class SoftNetwork(Layers):
         Tensor of shape (C, N, H)
         """
         hidden = torch.matmul(X, self.w_in) + self.b_hidden[:, 0, None]  # (C, N, H)
+        shares = (self.mixture * self.gates[..., None]).unbind(1)  # of L layers, (C, H, A)
+        weights, biases = self.w_hidden.unbind(1), self.b_hidden[:, :, None].unbind(1)
         finished, first = [], 0
-        for layer in range(self.b_hidden.shape[1]):
+        for layer in range(len(biases)):
             if layer:
-                hidden = torch.baddbmm(
-                    self.b_hidden[first:, layer, None], hidden, self.w_hidden[first:, layer - 1]
-                )
-            hidden = self._activate(hidden, layer, first)
+                hidden = torch.baddbmm(biases[layer][first:], hidden, weights[layer - 1][first:])
+            hidden = _activate(hidden, shares[layer][first:])
             n_done = sum(depth == layer + 1 for depth in self.depths[first:])
-            finished.append(hidden[:n_done])
-            hidden, first = hidden[n_done:], first + n_done
+            done, hidden = hidden.split([n_done, len(hidden) - n_done])
+            finished.append(done)
+            first += n_done
         return finished[0] if len(finished) == 1 else torch.cat(finished)
 
-    def _activate(self, z: Tensor, layer: int, first: int) -> Tensor:
-        shares = self.mixture[first:, layer] * self.gates[first:, layer, :, None]  # (C, H, A)
-        parts = [
-            activation.torch(z) * shares[:, None, :, i]
-            for i, activation in enumerate(ACTIVATIONS.values())
-        ]
-        return parts[0] + parts[1] + parts[2] + parts[3]
+
+def _activate(z: Tensor, shares: Tensor) -> Tensor:
+    """Mix the activations of z (C, N, H) by their shares (C, H, A)."""
+    parts = [
+        activation.torch(z) * share
+        for activation, share in zip(ACTIVATIONS.values(), shares[:, None].unbind(-1), strict=True)
+    ]
+    return parts[0] + parts[1] + parts[2] + parts[3]
 
 
 def sharpen(

@@ -164,7 +164,8 @@ def compress(
         Rows such as the MLP is to be used on, as it takes them, numbers all. They need
         no targets, and so may be more than it was trained on.
     alpha : float, default=1e-4
-        Price of one non-zero weight or bias: see `SWATRegressor`.
+        Price of one non-zero weight or bias: see `SWATRegressor`. Above the default there:
+        outputs of an MLP have no noise, so that every weight gains something.
     max_nnz : int, default=None
         How many the network may have at most: the most faithful one within this budget
         is chosen, whatever `alpha`. None leaves the choice to `alpha`.

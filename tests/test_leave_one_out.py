@@ -14,7 +14,7 @@ from sklearn_swat._leave_one_out import (
 )
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._pruning import _inverse_curvature, pruning_rounds
+from sklearn_swat._pruning import _inverted, pruning_rounds
 from sklearn_swat._refinement import Objective, Rows, minimise
 
 SQUARED = LOSSES["squared_error"]
@@ -57,7 +57,8 @@ def test_a_left_out_row_is_as_without_it(n_hidden, tolerance):
     """One Newton step is all that a linear network needs."""
     rows = random_rows(40)
     objective, x = optimum(network_of(n_hidden), rows, L2)
-    found = leave_one_out(objective, x, _inverse_curvature(objective, x))
+    curvature = objective.curvature_at(x)
+    found = leave_one_out(objective, curvature, _inverted(curvature.matrix))
     network = objective.to_network(x)
     expected = np.array([fitted_without(i, network, rows) for i in range(40)])
     seen = network.decision_function(rows.X)
@@ -69,8 +70,9 @@ def test_a_row_that_all_depends_on_cannot_be_left_out():
     target = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])
     constant = SparseMLP((np.zeros((1, 2)),), (np.zeros(2),), ())
     objective = Objective(constant, Rows(np.zeros((4, 1)), target, np.ones(4)), SQUARED, 0.0)
-    assert np.isinf(leave_one_out(objective, objective.start, 4 * np.eye(2))).all()
-    found = leave_one_out(objective, objective.start, np.eye(2))
+    curvature = objective.curvature_at(objective.start)
+    assert np.isinf(leave_one_out(objective, curvature, 4 * np.eye(2))).all()
+    found = leave_one_out(objective, curvature, np.eye(2))
     others = np.array([-1 / 3, -1 / 3, -1 / 3, 1.0])
     np.testing.assert_allclose(found, others[:, None] * [1, 0])  # the mean of the others
 

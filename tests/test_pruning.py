@@ -22,7 +22,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import (
     PathPoint,
     Rows,
-    _inverse_curvature,
+    _inverted,
     _remove_least_salient,
     choose,
     constant_network,
@@ -529,7 +529,7 @@ class Bowl:
 
 def test_without_a_positive_curvature_the_diagonal_decides():
     bowl = Bowl(np.diag([1.0, 2.0, -1e-3]) + np.eye(3)[::-1] * 5, None, (True, True, False))
-    assert _inverse_curvature(bowl, np.zeros(3)) is None
+    assert _inverted(bowl.curvature(None)) is None
     np.testing.assert_array_equal(bowl.without_one(1.0, 2.0, 0.1), [0.0, 2.0, 0.1])
 
 

@@ -13,7 +13,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._refinement import Rows
-from sklearn_swat._search import MOST_OF_ALPHA, N_PATHS, N_REFINED, _most_promising
+from sklearn_swat._search import BEGINNING_PRICE, N_PATHS, N_REFINED, _most_promising
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
     assert best[0] is points[1 - position].network
 
 
-def test_a_high_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
+def test_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
     prices = []
 
     def spy(networks, price, *rest):
@@ -149,7 +149,7 @@ def test_a_high_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
     X = np.random.RandomState(0).standard_normal((60, 2))
     for alpha in (1.0, 1e-6):
         SWATRegressor(alpha=alpha, depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
-    assert prices == [MOST_OF_ALPHA, 1e-6]
+    assert prices == [BEGINNING_PRICE] * 2
 
 
 def test_verbose_tells_what_was_refined(capsys):

@@ -15,9 +15,9 @@ from sklearn.datasets import make_friedman1
 from sklearn_swat import SWATRegressor
 
 X, y = make_friedman1(500, noise=1.0, random_state=0)
-model = SWATRegressor(
-    alpha=1e-4, depth=1, max_width=8, max_iter=30, random_state=0
-).fit(X, y)
+model = SWATRegressor(depth=1, max_width=8, max_iter=30, random_state=0).fit(
+    X, y
+)
 sizes = np.array([point.nnz for point in model.path_])
 losses = np.array([point.validation_loss for point in model.path_])
 

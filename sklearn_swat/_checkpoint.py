@@ -121,7 +121,7 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAut
     Returns
     -------
     MultiScaleAutoencoder
-        On the CPU, in evaluation mode, parameters frozen. It is shared: move a
+        On the CPU, in evaluation mode, parameters frozen. It is shared: run or move a
         copy, not itself.
 
     Raises

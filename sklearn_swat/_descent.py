@@ -26,6 +26,7 @@ from ._activations import ACTIVATION_NAMES
 from ._adam import Adam
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
 from ._candidates import Candidate, Descent
+from ._descent_settings import EVALUATION_STEPS, DescentSettings, DescentTask
 from ._losses import LOSSES
 from ._network import SparseMLP
 from ._objective import data_loss, hard_size, row_losses, soft_size
@@ -46,7 +47,6 @@ from ._threads import one_torch_thread
 if TYPE_CHECKING:
     from ._refinement import Rows
 
-EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped
 WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
@@ -66,68 +66,6 @@ AUTO_BATCH_ROWS = 1024  # and above, so many
 SMOOTH = "tanh"
 
 Report = Callable[["Descent"], bool]
-
-
-@dataclass(frozen=True)
-class DescentTask:
-    """What networks are to fit.
-
-    Attributes
-    ----------
-    train, validation : Rows
-        Standardised.
-    loss_name : {"squared_error", "logistic", "softmax"}
-    reference : float
-        The loss of the best constant, which losses are divided by.
-    relevant : int ndarray, optional
-        The features that every second restart sees; all if not given.
-    """
-
-    train: Rows
-    validation: Rows
-    loss_name: str
-    reference: float
-    relevant: NDArray[np.intp] | None = None
-
-
-@dataclass(frozen=True)
-class DescentSettings:
-    """What a descent is to do; see the estimators for the meaning of the parameters.
-
-    Attributes
-    ----------
-    alpha : float
-        Price of one non-zero, in units of the normalised loss.
-    depths : tuple of int, ascending
-    n_restarts : int
-        Candidates per depth.
-    n_slots : int
-        Neurons per layer at most.
-    activations : tuple of str
-    start : {"data", "random"} or SparseMLP
-        A network on standardised rows, or how to choose the start points.
-    space : {"both", "latent", "weights"}
-    max_iter : int
-    learning_rate : float
-    batch_size : int or "auto"
-    n_iter_no_change : int
-    tol : float
-    device : torch.device
-    """
-
-    alpha: float
-    depths: tuple[int, ...]
-    n_restarts: int
-    n_slots: int
-    activations: tuple[str, ...]
-    start: str | SparseMLP
-    space: str
-    max_iter: int
-    learning_rate: float
-    batch_size: int | str
-    n_iter_no_change: int
-    tol: float
-    device: torch.device
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from joblib import Parallel
 
 if TYPE_CHECKING:
     from ._candidates import Descent
-    from ._descent import DescentSettings, DescentTask, Report
+    from ._descent import Report
+    from ._descent_settings import DescentSettings, DescentTask
 
 # What torch and the libraries below it say when memory is not enough.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed", "not enough memory")

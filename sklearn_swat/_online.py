@@ -271,7 +271,7 @@ class _AnchoredObjective(Objective):
         return value, self.share * gradient + pull + self.pseudo_share * pseudo_gradient
 
     def curvature(self, x: Array) -> Array:
-        """Gauss-Newton matrix (p, p)."""
+        """Gauss-Newton matrix (p, p), of earlier rows too: `curvature_at` is of the batch alone."""
         quadratic = self.quadratic if self.quadratic.ndim == 2 else np.diag(self.quadratic)
         matrix = self.share * super().curvature(x) + quadratic
         return matrix + self.pseudo_share * self.pseudo.curvature(x)

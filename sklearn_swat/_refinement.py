@@ -37,10 +37,8 @@ FULL_CURVATURE_WEIGHTS = 300
 # The curvature is taken from at most about this many (row, output) pairs, evenly
 # spaced: a step in a slightly wrong metric is still judged by the exact loss.
 CURVATURE_PAIRS = 2000
-TOLERANCE = 1e-4  # share of the loss that a step has to gain
-# What an iteration of L-BFGS has to gain: large networks lose weights next. At a hundredth of it,
-# fits take 6 % more time, for scores that are the same.
-LBFGS_TOLERANCE = 1e-5
+TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to gain
+LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain, where the loss is below 1 as it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,18 +362,22 @@ def minimise(
     max_iter: int,
     should_stop: ShouldStop | None,
     tolerance: float = TOLERANCE,
+    least_gain: float = LEAST_GAIN,
 ) -> Array:
     """Live parameters (p,) of the lowest penalised loss found.
 
-    Levenberg-Marquardt ends at a step that gains less than a share `tolerance` of it.
+    Levenberg-Marquardt ends at a step that gains less than a share `tolerance` of it, and
+    L-BFGS, which many parameters take, at one that gains less than `least_gain`.
     """
     with np.errstate(all="ignore"):  # a step that overflows is rejected by its value
         if len(objective.start) <= FULL_CURVATURE_WEIGHTS:
             return _levenberg_marquardt(objective, -(-max_iter // 4), should_stop, tolerance)
-        return _lbfgs(objective, max_iter, should_stop)
+        return _lbfgs(objective, max_iter, should_stop, least_gain)
 
 
-def _lbfgs(objective: Objective, max_iter: int, should_stop: ShouldStop | None) -> Array:
+def _lbfgs(
+    objective: Objective, max_iter: int, should_stop: ShouldStop | None, least_gain: float
+) -> Array:
     best_value, best = np.inf, objective.start
 
     def evaluate(x: Array) -> tuple[float, Array]:
@@ -391,7 +393,7 @@ def _lbfgs(objective: Objective, max_iter: int, should_stop: ShouldStop | None) 
         if should_stop is not None and should_stop():
             raise StopIteration
 
-    options = {"maxiter": max_iter, "ftol": LBFGS_TOLERANCE}
+    options = {"maxiter": max_iter, "ftol": least_gain}
     minimize(
         evaluate, objective.start, jac=True, method="L-BFGS-B", callback=callback, options=options
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from joblib import delayed, effective_n_jobs
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ._averages import AveragePoint, average, averages
 from ._candidates import Candidate, Descent
 from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
+from ._descent_settings import DescentSettings, DescentTask
 from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
@@ -29,15 +30,12 @@ from ._pruning import PathPoint, choose, constant_network, pruning_rounds
 from ._refinement import Rows, ShouldStop
 from ._screening import Screening
 
-if TYPE_CHECKING:
-    from ._descent import DescentSettings
-
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 2
-BEGINNING_PRICE = 1e-4  # a number's in that choice, whatever alpha is: most will be removed
+BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
 # The most for the paths after the first, as a share of that one's loss: where little is left, what
 # is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
 LATER_PRICE = 1e-3
@@ -119,9 +117,6 @@ def search(
     if problem.is_constant:
         return _finish(problem, [constant], choice, None, control, refits=[constant])
     choice([constant])  # no network is smaller: an impossible budget is refused before the work
-    # Here, so that predicting needs no torch.
-    from ._descent import EVALUATION_STEPS, DescentTask
-
     start, screening = settings.start, problem.screening
     if isinstance(start, SparseMLP):
         # A classifier can be where a regression starts, and the other way round.
@@ -136,8 +131,7 @@ def search(
         reference=problem.reference,
         relevant=None if isinstance(start, SparseMLP) else screening.relevant,
     )
-    n_verdicts = 1 + -(-settings.max_iter // EVALUATION_STEPS)
-    stage = Stage(control, "descent", "verdict", n_verdicts)
+    stage = Stage(control, "descent", "verdict", settings.n_verdicts)
 
     def stopped_at(descent: Descent) -> SearchResult:
         decoded = [problem.point(network) for network in _networks(descent, screening)]
@@ -469,10 +463,10 @@ def _refit(point: PathPoint, problem: Problem, should_stop: ShouldStop) -> PathP
 
 
 def to_device(autoencoder: Any, device: Any) -> Any:
-    """Return a copy on the device; on the CPU it shares the parameters.
+    """Return a copy on the device; on the CPU it shares what no descent changes.
 
-    A descent swaps the parameters of networks' encoders and decoders for others while they run:
-    these modules cannot be those of another fit in another thread.
+    These are the parameters and the encoder of data sets. Those of networks and the decoders
+    run with other parameters swapped in: they cannot be those of another fit in another thread.
     """
     if device.type != "cpu":
         return copy.deepcopy(autoencoder).to(device)

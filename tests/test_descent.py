@@ -35,6 +35,12 @@ def test_an_interrupted_descent_keeps_the_best_network_and_warns(diabetes, monke
     assert model.score(*diabetes) > 0
 
 
+@pytest.mark.parametrize("max_iter", [0, 4, 10, 12])
+def test_the_number_of_verdicts_is_known_beforehand(diabetes, max_iter):
+    model = SWATRegressor(**{**SMALL, "max_iter": max_iter}, refine=False).fit(*diabetes)
+    assert len(model.history_) == model._settings(1).n_verdicts
+
+
 def test_a_descent_works_on_one_thread_and_leaves_their_number_alone(diabetes, monkeypatch):
     before, seen = torch.get_num_threads(), []
     step = _descent._Run._step

@@ -11,9 +11,9 @@ from sklearn_swat import _regressor
 
 PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
-    "_activations", "_base", "_candidates", "_classifier", "compression", "_control",
-    "_documentation",
-    "_fallback", "_front", "__init__", "_losses", "_network", "_network_text", "_online",
+    "_activations", "_averages", "_base", "_candidates", "_canonical", "_classifier",
+    "compression", "_control", "_descent_settings", "_documentation", "_fallback", "_fitted",
+    "_front", "__init__", "_leave_one_out", "_losses", "_network", "_network_text", "_online",
     "_packing", "_parameters", "_preprocessing", "_problem", "_pruning", "_refinement",
     "_refusals", "_regressor", "_screening", "_search", "_teacher", "_threads", "_validation",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
@@ -73,7 +73,7 @@ def test_the_version_is_told_without_an_installation(monkeypatch):
 
 
 def test_nothing_imports_the_estimators_or_pretraining():
-    estimators = {"_base", "_regressor", "_classifier"}
+    estimators = {"_base", "_fitted", "_regressor", "_classifier"}
     for path in PACKAGE.glob("_*.py"):
         if path.stem not in {"__init__", *estimators}:
             assert not imported_at_the_top(path) & {*estimators, "export", "pretrain"}, path.name

@@ -56,6 +56,14 @@ def test_logistic_is_the_mean_of_scikit_learns_log_losses():
     assert LOSSES["logistic"].value(raw, target, weight) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("raw", [-1e300, -745.0, -40.0, -1e-300, 0.0, 1e-8, 40.0, 745.0, 1e300])
+def test_logistic_keeps_its_digits_where_outputs_are_extreme(raw, k):
+    for label in (0.0, 1.0):
+        found = LOSSES["logistic"].value(np.full((1, k), raw), np.full((1, k), label), np.ones(1))
+        assert found == pytest.approx(np.logaddexp(0.0, raw) - label * raw, rel=1e-15)
+
+
 @pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_gradient_is_the_finite_difference(loss, k):

@@ -219,7 +219,8 @@ def assert_same(one, other):
     assert one.activations == other.activations
     assert one.out_activation == other.out_activation
     for a, b in zip((*one.weights, *one.biases), (*other.weights, *other.biases), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert a.shape == b.shape
+        assert a.tobytes() == b.tobytes()
 
 
 @given(seed=st.integers(0, 10_000))
@@ -242,6 +243,15 @@ def test_pickles_and_copies_predict_the_same_and_stay_read_only(seed):
         assert_same(network, same)
         assert (same.predict(X) == network.predict(X)).all()
         assert not same.weights[0].flags.writeable
+
+
+@pytest.mark.parametrize("sizes", [(2, 1), (2, 0, 1), (1, 2, 2, 3)])
+def test_every_bit_comes_back_from_a_pickle(sizes):
+    weights = [np.full(shape, -0.0) for shape in pairwise(sizes)]
+    biases = [np.linspace(-1, 0, size) for size in sizes[1:]]
+    names = [("tanh", "identity")[:size] for size in sizes[1:-1]]
+    network = SparseMLP(weights, biases, names)
+    assert_same(network, pickle.loads(pickle.dumps(network)))
 
 
 def test_a_pickle_holds_the_arrays_and_no_operators():

@@ -32,7 +32,7 @@ from sklearn_swat._pruning import (
     pruning_rounds,
     refine,
 )
-from sklearn_swat._refinement import Objective, minimise
+from sklearn_swat._refinement import LEAST_GAIN, Objective, minimise
 
 SQUARED = LOSSES["squared_error"]
 
@@ -330,6 +330,16 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
 
         if current:
             current = min((current - {j} for j in current), key=error)
+
+
+def test_large_networks_are_refined_until_an_iteration_gains_little(monkeypatch):
+    monkeypatch.setattr(_refinement, "FULL_CURVATURE_WEIGHTS", 0)
+    objective = Objective(random_network(2, SQUARED), random_rows(SQUARED), SQUARED, 1e-4)
+    in_a_round, in_full = (
+        objective.value(minimise(objective, 500, None, least_gain=gain))
+        for gain in (1e-3, LEAST_GAIN)
+    )
+    assert in_full < 0.9 * in_a_round < 0.9 * objective.value(objective.start)
 
 
 def test_a_step_is_judged_by_the_forward_pass_that_the_next_one_needs(monkeypatch):

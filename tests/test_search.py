@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATRegressor, _search
+from sklearn_swat._checkpoint import load_checkpoint
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -157,3 +159,13 @@ def test_verbose_tells_what_was_refined(capsys):
     SWATRegressor(depth=[1, 2], max_iter=5, random_state=0, verbose=1).fit(X, X[:, 0])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("refined"))
     assert line.startswith(f"refined {N_REFINED} of {N_REFINED}  best: validation loss 0.0")
+
+
+def test_a_fit_has_modules_of_its_own_where_parameters_are_swapped():
+    autoencoder = load_checkpoint()
+    copied = _search.to_device(autoencoder, torch.device("cpu"))
+    assert copied.dataset_encoder is autoencoder.dataset_encoder
+    own = [copied, *copied.decoder.modules(), *copied.network_encoder.modules()]
+    assert not set(own) & set(autoencoder.modules())
+    pairs = zip(copied.parameters(), autoencoder.parameters(), strict=True)
+    assert all(one is other for one, other in pairs)

@@ -167,11 +167,10 @@ def _latent_distances(estimator: Any, networks: list[SparseMLP]) -> NDArray[np.f
     """Return the distances (n, n) of networks of raw rows in the estimator's latent space."""
     import torch
 
-    from .._checkpoint import load_checkpoint
     from .._similarity import latent_distances
     from .._soft_network import soften
 
-    autoencoder = load_checkpoint(estimator.checkpoint)
+    autoencoder = estimator._load_autoencoder(torch.device("cpu"))
     scaling = estimator._memory.scaling
     d, k = len(scaling.features), networks[0].n_outputs
     n_slots = max(max(network.hidden_layer_sizes) for network in networks)

@@ -37,7 +37,7 @@ MORE_OUTPUTS = (0.15, 0.3, 0.15)  # chances of 2 and more outputs beside 1 for a
 RIDGE = 0.01  # penalty of the read-out, beside hidden variances of the order of 1
 ALL_DEPTHS = tuple(range(1, MAX_DEPTH + 1))
 OPTIONAL_LOSSES = ("similarity", "readout")
-USUAL_PRICE = 1e-4  # of a number: an encoder that is told of none takes it for granted
+USUAL_PRICE = 1e-4  # of a number in training: an encoder that is told of none assumes it
 
 # How the decoders' errors of a network, (decoders, C), become one number: the least, as
 # arXiv 2410.08339 does in the end, or what it compares with that. The p-norm of errors e is

@@ -110,11 +110,9 @@ class Loss(ABC):
         spread = shares * (losses - shares @ losses)
         return float(np.sqrt(spread @ spread / (1 - shares @ shares)))
 
-    def value_and_gradient(self, raw: Array, target: Array, weight: Array) -> tuple[float, Array]:
-        """Return the loss and its gradient by the raw outputs, shape (n, k)."""
-        shares = _shares(weight)
-        value = float(shares @ self._row_losses(raw, target))
-        return value, self._row_gradients(raw, target) * shares[:, None]
+    def gradient(self, raw: Array, target: Array, weight: Array) -> Array:
+        """Return the gradient of `value` by the raw outputs, shape (n, k)."""
+        return self._row_gradients(raw, target) * _shares(weight)[:, None]
 
     def entropy(self, target: Array) -> Array:
         """Return the entropy of every row's target, (n,): 0 unless it is a probability."""

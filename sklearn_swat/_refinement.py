@@ -37,6 +37,9 @@ FULL_CURVATURE_WEIGHTS = 300
 # The curvature is taken from at most about this many (row, output) pairs, evenly
 # spaced: a step in a slightly wrong metric is still judged by the exact loss.
 CURVATURE_PAIRS = 2000
+# Rows that L-BFGS takes at a time: what layers of 16 neurons say of them stays in a processor's
+# cache. Of 24,000 rows and more, a gradient takes half of the time that it takes with all at once.
+BLOCK_ROWS = 8192
 TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to gain
 LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain, where the loss is below 1 as it is
 
@@ -120,6 +123,7 @@ class Objective:
         self.used = network.used_features if features is None else features
         self.inputs = np.ascontiguousarray(rows.X.T[self.used])  # (d used, n)
         self.target, self.weight = rows.target, rows.weight
+        self._blocks = _blocks(rows.weight)
         self.slices = [activation_slices(names) for names in network.activations]
 
         weights = [network.weights[0][self.used], *network.weights[1:]]
@@ -200,27 +204,33 @@ class Objective:
             return self.value_of(x, self.forward(x))
 
     def value_of(self, x: Array, forward: Forward) -> float:
-        """`value`, after the forward pass."""
-        with np.errstate(all="ignore"):
-            value = self.loss.value(forward.raw.T, self.target, self.weight)
-            value += float(self.penalty @ (x * x))
+        """`value`, after the forward pass; the caller silences NumPy."""
+        value = self.loss.value(forward.raw.T, self.target, self.weight)
+        value += float(self.penalty @ (x * x))
         return value if np.isfinite(value) else np.inf
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Penalised loss and its gradient (p,)."""
-        return self._value_and_gradient(x, self.forward(x))
+        weights, biases = self.layers(x)
+        value, gradient = float(self.penalty @ (x * x)), 2 * self.penalty * x
+        for rows, share in self._blocks:
+            forward = self._forward(weights, biases, self.inputs[:, rows])
+            target, weight = self.target[rows], self.weight[rows]
+            value += share * self.loss.value(forward.raw.T, target, weight)
+            gradient += share * self._full_gradient(forward, target, weight)[self.live]
+        return value, gradient
 
-    def _value_and_gradient(self, x: Array, forward: Forward) -> tuple[float, Array]:
-        value, gradient = self._value_and_full_gradient(forward)
-        return value + float(self.penalty @ (x * x)), gradient[self.live] + 2 * self.penalty * x
+    def _gradient(self, x: Array, forward: Forward) -> Array:
+        of_data = self._full_gradient(forward, self.target, self.weight)
+        return of_data[self.live] + 2 * self.penalty * x
 
-    def _value_and_full_gradient(self, forward: Forward) -> tuple[float, Array]:
-        """Return the data loss and its gradient by all parameters, live or not."""
-        value, out = self.loss.value_and_gradient(forward.raw.T, self.target, self.weight)
+    def _full_gradient(self, forward: Forward, target: Array, weight: Array) -> Array:
+        """Return the gradient of the data loss by all parameters, live or not."""
+        out = self.loss.gradient(forward.raw.T, target, weight)
         deltas = self._backward(forward, np.ascontiguousarray(out.T)[:, None])
         pairs = zip(forward.hidden, deltas, strict=True)
         products = [(hidden @ delta[:, 0].T).ravel() for hidden, delta in pairs]
-        return value, np.concatenate([*products, *(delta[:, 0].sum(axis=1) for delta in deltas)])
+        return np.concatenate([*products, *(delta[:, 0].sum(axis=1) for delta in deltas)])
 
     # ------------------------------------------------------------------- curvature
     @property
@@ -267,8 +277,7 @@ class Objective:
 
     def quadratic_model(self, x: Array, forward: Forward) -> tuple[Array, Array]:
         """Gradient (p,) of the penalised loss, and the Gauss-Newton matrix (p, p)."""
-        _, gradient = self._value_and_gradient(x, forward)
-        return gradient, self._curvature(self._thinned(forward)).matrix
+        return self._gradient(x, forward), self._curvature(self._thinned(forward)).matrix
 
     def _curvature(self, forward: Forward) -> Curvature:
         factors = self._curvature_factors(forward)
@@ -306,7 +315,7 @@ class Objective:
         SparseMLP
         """
         forward = self._forward(*self._split(self.full), self.inputs)
-        _, gradient = self._value_and_full_gradient(forward)
+        gradient = self._full_gradient(forward, self.target, self.weight)
         factors = self._factors(self._thinned(forward))
         full, n_weights = self.full.copy(), self.offsets[len(self.shapes)]
         gradient = np.where(full[:n_weights] == 0, gradient[:n_weights], 0.0)
@@ -316,6 +325,13 @@ class Objective:
         added = added[(gain[added] > 0) & np.isfinite(step[added])]
         full[added] = step[added]
         return self._network(*self._split(full))
+
+
+def _blocks(weight: Array) -> list[tuple[slice, float]]:
+    """Cut rows of a weight (n,) into blocks, and return the share in the weight of each."""
+    slices = [slice(i, i + BLOCK_ROWS) for i in range(0, len(weight), BLOCK_ROWS)]
+    shares = [float(weight[rows].sum() / weight.sum()) for rows in slices]
+    return [(rows, share) for rows, share in zip(slices, shares, strict=True) if share > 0]
 
 
 def refine(

@@ -99,6 +99,22 @@ def test_gradient_is_the_finite_difference_for_all_activations(loss, depth):
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_blocks_of_rows_have_the_value_and_gradient_of_all(loss, monkeypatch):
+    rows = random_rows(loss)
+    rows.weight[:] = np.arange(len(rows.weight))
+    rows.weight[7:14] = 0  # a block that does not count
+    network = random_network(2, loss)
+    whole = Objective(network, rows, loss, 0.01)
+    value, gradient = whole.value_and_gradient(whole.start)
+    monkeypatch.setattr(_refinement, "BLOCK_ROWS", 7)
+    objective = Objective(network, rows, loss, 0.01)
+    by_blocks = objective.value_and_gradient(objective.start)
+    assert (len(whole._blocks), len(objective._blocks)) == (1, 4)
+    assert by_blocks[0] == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(by_blocks[1], gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("depth", [0, 1, 2, 4])
 def test_curvature_is_the_product_of_finite_difference_jacobians(loss, depth):
     network, rows = random_network(depth, loss, density=0.8), random_rows(loss)

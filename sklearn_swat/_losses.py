@@ -127,7 +127,7 @@ class Loss(ABC):
         raw = np.broadcast_to(self.constant(target, weight), target.shape)
         return self.value(raw, target, weight)
 
-    def prior_strength(self, value: float, target: Array) -> float:
+    def prior_strength(self, value: float, target: Array, precision: float = PRECISION) -> float:
         """Return the penalty on squared weights that a normal prior amounts to.
 
         Up to a factor, it makes the penalised loss a negative log posterior. The
@@ -141,17 +141,19 @@ class Loss(ABC):
             An estimate of the normalised loss on new rows.
         target : ndarray of shape (n, k)
             Of the rows that the loss is the mean of.
+        precision : float, default=3.0
+            Of the prior.
 
         Returns
         -------
         float
-            ``PRECISION * dispersion * value / (n k)``; without the k where outputs are not
+            ``precision * dispersion * value / (n k)``; without the k where outputs are not
             averaged.
         """
         if self.has_labels(target):  # probabilities may be told exactly
             value = max(value, LEAST_VALUE)
         n_terms = len(target) * self.n_averaged(target)
-        return PRECISION * self.dispersion * value / n_terms
+        return precision * self.dispersion * value / n_terms
 
     def n_averaged(self, target: Array) -> int:
         """Return the number of outputs that the loss is the mean over."""

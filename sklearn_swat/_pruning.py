@@ -12,6 +12,7 @@ References
 .. [1] Y. LeCun, J. Denker, S. Solla, "Optimal Brain Damage", NIPS 1989 (1990).
 .. [2] B. Hassibi, D. Stork, "Second order derivatives for network pruning: Optimal
    Brain Surgeon", NIPS 1992 (1993).
+.. [3] D. MacKay, "Bayesian interpolation", Neural Computation 4, 1992.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._leave_one_out import expected_loss, leave_one_out, most_weights
-from ._losses import Loss, normalised_loss
+from ._losses import PRECISION, Loss, normalised_loss
 from ._network import SparseMLP
 from ._refinement import (
     FULL_CURVATURE_WEIGHTS,
@@ -63,6 +64,7 @@ _ROUND_TOLERANCE, _ROUND_GAIN = 1e-3, 1e-5
 # which weights serve a network of 20 numbers, one of 200 does not tell. In larger ones they fit
 # noise, and in every round they take 10 % more time for networks that are no better.
 _GROWS_BELOW, _GROWN, _FEWEST_GROWN = 80, 0.2, 3
+_MOST_PRECISION = 90.0  # of the prior on the weights of linear networks
 _SINGLE_STEPS_BELOW = 40  # below this size remove one weight per round
 _NOMINATED = 8  # removals that are tried by their true loss, of which the best is done
 
@@ -218,6 +220,10 @@ def pruning_rounds(
     point = judge(network, train, validation, loss, reference)
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
+    if not network.depth:  # its prior depends on its weights
+        l2 = loss.prior_strength(1.0, train.target)
+        network = refine(network, train, loss, l2=l2, should_stop=should_stop)
+        point = judge(network, train, validation, loss, reference)
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
     largest = most_weights(train, loss)
@@ -257,7 +263,21 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
     call its overfitting precision.
     """
     is_better = point.validation_loss < 1  # than a constant, and a number
-    return loss.prior_strength(point.validation_loss if is_better else 1.0, rows.target)
+    value = point.validation_loss if is_better else 1.0
+    return loss.prior_strength(value, rows.target, _precision(point.network, len(rows.weight)))
+
+
+def _precision(network: SparseMLP, n_rows: int) -> float:
+    """Return the precision of the prior on the weights of a network that was fitted.
+
+    Those of a linear network share one target: the more there are, the smaller they have to
+    be. What they came to tells their variance [3]_, by no more weights than rows can tell.
+    """
+    squares = float((network.weights[0] ** 2).sum())
+    if network.depth or not squares:
+        return PRECISION
+    n_told = min(int(np.count_nonzero(network.weights[0])), n_rows)
+    return float(np.clip(n_told / squares, PRECISION, _MOST_PRECISION))
 
 
 def judge(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
 from sklearn_swat import _refinement
 from sklearn_swat._activations import ACTIVATION_NAMES
@@ -29,6 +29,7 @@ from sklearn_swat._pruning import (
     fold_linear_layers,
     folded_nnz,
     pareto_front,
+    prior_strength,
     pruning_rounds,
     refine,
 )
@@ -346,6 +347,47 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
 
         if current:
             current = min((current - {j} for j in current), key=error)
+
+
+@pytest.mark.parametrize(
+    ("weights", "n_rows", "precision"),
+    [
+        (np.full((20, 1), 0.2), 100, 25.0),
+        (np.full((20, 1), 0.2), 10, 12.5),  # more weights than rows can tell
+        (np.full((20, 1), 2.0), 100, 3.0),
+        (np.full((20, 1), 1e-3), 100, 90.0),
+        (np.zeros((20, 1)), 100, 3.0),
+    ],
+)
+def test_the_prior_of_linear_networks_is_as_narrow_as_their_weights(weights, n_rows, precision):
+    linear = SparseMLP((weights,), (np.zeros(1),), ())
+    hidden = SparseMLP((weights, np.ones((1, 1))), (np.zeros(1), np.zeros(1)), (("tanh",),))
+    rows = random_rows(SQUARED, n=n_rows, k=1)
+    for network, expected in ((linear, precision), (hidden, 3.0)):
+        found = prior_strength(PathPoint(network, 0.4, 0.5), rows, SQUARED)
+        assert found == pytest.approx(expected * 0.5 / n_rows)
+
+
+def test_many_weak_features_are_shrunk_as_by_ridge_regression():
+    rng = np.random.default_rng(0)
+    X, X_new = rng.normal(size=(100, 30)), rng.normal(size=(2000, 30))
+    weights = rng.normal(size=30) / np.sqrt(60)
+    y = X @ weights + np.sqrt(0.5) * rng.normal(size=100)
+    rows, validation = (
+        Rows(X[:80], y[:80, None], np.ones(80)),
+        Rows(X[80:], y[80:, None], np.ones(20)),
+    )
+    start = SparseMLP((np.full((30, 1), 1e-3),), (np.zeros(1),), ())
+    _, dense = islice(pruning_rounds(start, rows, validation, SQUARED), 2)
+    errors = [
+        np.mean((predicted - X_new @ weights) ** 2)
+        for predicted in (
+            dense.network.predict(X_new)[:, 0],
+            RidgeCV(np.logspace(-1, 4, 50)).fit(X[:80], y[:80]).predict(X_new),
+            LinearRegression().fit(X[:80], y[:80]).predict(X_new),
+        )
+    ]
+    assert errors[0] < 1.15 * errors[1] < 0.9 * errors[2]
 
 
 def test_large_networks_are_refined_until_an_iteration_gains_little(monkeypatch):

@@ -155,7 +155,8 @@ class LatentSpaceDisplay:
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_title(
-            f"networks of the front by latent distance ({self.share_shown:.0%} of it shown)\n"
+            "networks of the front with hidden neurons, by latent distance "
+            f"({self.share_shown:.0%} of it shown)\n"
             "area: non-zeros; line: from the smallest to the largest",
             fontsize=FONT_SIZE,
         )

@@ -273,10 +273,12 @@ def _precision(network: SparseMLP, n_rows: int) -> float:
     Those of a linear network share one target: the more there are, the smaller they have to
     be. What they came to tells their variance [3]_, by no more weights than rows can tell.
     """
-    squares = float((network.weights[0] ** 2).sum())
+    weights = network.weights[0].ravel()
+    with np.errstate(all="ignore"):  # infinitely wide is as wide as the others
+        squares = float(weights @ weights)
     if network.depth or not squares:
         return PRECISION
-    n_told = min(int(np.count_nonzero(network.weights[0])), n_rows)
+    n_told = min(int(np.count_nonzero(weights)), n_rows)
     return float(np.clip(n_told / squares, PRECISION, _MOST_PRECISION))
 
 

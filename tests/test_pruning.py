@@ -357,6 +357,7 @@ def test_the_surgeon_removes_like_backward_elimination_in_a_linear_network():
         (np.full((20, 1), 2.0), 100, 3.0),
         (np.full((20, 1), 1e-3), 100, 90.0),
         (np.zeros((20, 1)), 100, 3.0),
+        (np.full((20, 1), 1e200), 100, 3.0),
     ],
 )
 def test_the_prior_of_linear_networks_is_as_narrow_as_their_weights(weights, n_rows, precision):
@@ -364,7 +365,9 @@ def test_the_prior_of_linear_networks_is_as_narrow_as_their_weights(weights, n_r
     hidden = SparseMLP((weights, np.ones((1, 1))), (np.zeros(1), np.zeros(1)), (("tanh",),))
     rows = random_rows(SQUARED, n=n_rows, k=1)
     for network, expected in ((linear, precision), (hidden, 3.0)):
-        found = prior_strength(PathPoint(network, 0.4, 0.5), rows, SQUARED)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = prior_strength(PathPoint(network, 0.4, 0.5), rows, SQUARED)
         assert found == pytest.approx(expected * 0.5 / n_rows)
 
 

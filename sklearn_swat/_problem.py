@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from ._preprocessing import Scaling, representative_rows, split_rows, total_weig
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
 from ._refinement import Rows, ShouldStop, refine
 from ._screening import Screening, screen
+from ._smoothing import smoothed
 
 Array = NDArray[np.float64]
 
@@ -60,13 +62,17 @@ class Problem:
 
     def few(self, rows: Rows, n_rows: int) -> Rows:
         """Return at most about so many rows that stand for all."""
-        is_regression = not self.loss.has_labels(self.rows.target)
         index, weight = representative_rows(
-            rows.target, rows.weight, n_rows, is_regression=is_regression
+            rows.target, rows.weight, n_rows, is_regression=not self.has_classes
         )
         if len(index) == len(rows.weight):
             return rows
         return replace(take_rows(rows, index), weight=weight)
+
+    @cached_property
+    def has_classes(self) -> bool:
+        """Whether targets are labels, and neither numbers nor probabilities."""
+        return self.loss.has_labels(self.rows.target)
 
     @cached_property
     def few_train(self) -> Rows:
@@ -121,6 +127,14 @@ class Problem:
         if self.few_train is self.train and self.few_validation is self.validation:
             return points
         return [self.point(point.network) for point in points]
+
+    def smoothed(self, points: Sequence[PathPoint]) -> list[PathPoint]:
+        """Of labels, raise losses to what networks of about the same size suggest.
+
+        Of regressions of up to 768 rows, networks are 1 to 3 % worse by this, and no better of
+        3,200 rows: what one of them is worth, others do not tell.
+        """
+        return smoothed(points) if self.has_classes else list(points)
 
     def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
         """Return the Pareto front of the networks that raw rows can be given to."""

@@ -152,11 +152,12 @@ def search(
     asked_to_stop = stage.close(lambda: stopped_at(descent))
     networks = _networks(descent, screening)
     points: list[PathPoint] = [constant]
+    refined: list[PathPoint] = []
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
         beginnings = _most_promising(
-            networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, points
+            networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
         if isinstance(start, SparseMLP):
             beginnings.append(start)
@@ -165,18 +166,21 @@ def search(
             paths: list[list[PathPoint]] = []
             all_ran, asked_to_stop = _prune(
                 beginnings, problem, n_jobs, control, paths_end, paths,
-                lambda: _result(problem, [*points, *chain(*paths)], choice, descent),
+                lambda: _result(problem, [*points, *refined, *chain(*paths)], choice, descent),
             )  # fmt: skip
-            points += chain(*paths)
+            points += chain(*map(problem.smoothed, paths))
             if not (asked_to_stop or control.was_interrupted):
-                points += _average(paths, problem, settings, control, paths_end)
+                found = _average(paths, problem, settings, control, paths_end)
+                points += problem.smoothed(found)
+        # The best of several candidates at their largest, like that of descent at its luckiest
+        # step, is an answer only where no pruning path is.
+        if not all_ran:
+            points += refined
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
     if isinstance(start, SparseMLP):
         networks.append(start)
-    # What descent found was judged at its luckiest step, and pruning starts at the best of it:
-    # it is an answer only where no pruning path is.
     if not all_ran:
         points += [problem.point(network) for network in networks]
     if not refines and settings.max_iter == 0 and settings.start == "data":
@@ -310,7 +314,7 @@ def _prune(
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
-            paths.append(problem.judged(path[1:]))  # the first is as it was given
+            paths.append(problem.judged(path[1:]))
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)

@@ -117,7 +117,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows; `path_frame` makes a table of it. `partial_fit` moves
+        was refitted on all rows, the latter raised to what networks of about the same
+        size suggest; `path_frame` makes a table of it. `partial_fit` moves
         the numbers of the chosen one alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.

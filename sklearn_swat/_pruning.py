@@ -80,7 +80,8 @@ class PathPoint:
         Data losses divided by that of the best constant predictor of the training
         rows: 1 is worth nothing, 0 is perfect. `validation_loss` is that on the
         validation rows; of regressions on few rows that on all rows where it is
-        higher, each training row as by a network that was fitted without it.
+        higher, each training row as by a network that was fitted without it; of classes
+        what other networks of its path suggest where that is higher.
     validation_error : float
         Standard error of `validation_loss` over the rows that it is of, in its units;
         NaN if it is not known.

@@ -342,6 +342,7 @@ def refine(
     *,
     l2: float = 1e-4,
     max_iter: int = 60,
+    tolerance: float = TOLERANCE,
     should_stop: ShouldStop | None = None,
 ) -> SparseMLP:
     """Optimise the live weights of a network, its structure as it is.
@@ -358,6 +359,8 @@ def refine(
     max_iter : int, default=60
         Iterations of L-BFGS; a Levenberg-Marquardt iteration, which costs and
         reaches more, counts as four.
+    tolerance : float, default=1e-4
+        Share of the loss that an iteration of Levenberg-Marquardt has to gain.
     should_stop : callable, default=None
         Asked between iterations; True ends the optimisation with what there is.
 
@@ -369,7 +372,7 @@ def refine(
     objective = Objective(network, rows, loss, l2)
     with one_blas_thread(), np.errstate(all="ignore"):
         before = objective.data_loss(objective.start)
-        x = minimise(objective, max_iter, should_stop)
+        x = minimise(objective, max_iter, should_stop, tolerance)
         after = objective.data_loss(x)
     return network if before <= after or not np.isfinite(after) else objective.to_network(x)
 

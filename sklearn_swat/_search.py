@@ -172,15 +172,17 @@ def search(
             if not (asked_to_stop or control.was_interrupted):
                 found = _average(paths, problem, settings, control, paths_end)
                 points += problem.smoothed(found)
-        # The best of several candidates at their largest, like that of descent at its luckiest
-        # step, is an answer only where no pruning path is.
-        if not all_ran:
+        # Of classes the best of several candidates was lucky, and no other network is about to say
+        # so: it is an answer only where no pruning path is.
+        if not (all_ran and problem.has_classes):
             points += refined
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
     if isinstance(start, SparseMLP):
         networks.append(start)
+    # What descent found was judged at its luckiest step, and pruning starts at the best of it:
+    # it is an answer only where no pruning path is.
     if not all_ran:
         points += [problem.point(network) for network in networks]
     if not refines and settings.max_iter == 0 and settings.start == "data":

@@ -96,5 +96,3 @@ def test_only_classes_are_smoothed(estimator, monkeypatch):
     assert (after > before).any() == (estimator is SWATClassifier)
     kept = losses_of(model.path_)
     assert np.isin(kept[1:], after).all()  # the first is the constant
-
-

@@ -24,22 +24,29 @@ Array = NDArray[np.float64]
 # Training rows times outputs up to which rows are left out: validation rows that are a quarter as
 # many are enough on their own. The curvature takes all rows up to there, as leaving them out needs.
 MOST_TARGETS = CURVATURE_PAIRS
-# Of networks that rows are left out of: more than those have that a descent finds on ten features
-# with the default width. The cost is that of inverting the curvature.
-MOST_WEIGHTS = 1000
+# The matrix that leaving out inverts has a line per weight or per target, whichever are fewer, and
+# at most so many: more than there are weights in what a descent finds on ten features.
+LARGEST_MATRIX = 1000
+RIDGE = 1e-8  # share of the largest curvature that is added for an inversion
 
 
-def most_weights(rows: Rows, loss: Loss) -> int:
-    """Return how many weights a network may have for rows to be left out of it; 0 for none.
+def can_leave_out(rows: Rows, loss: Loss, n_weights: int) -> bool:
+    """Tell whether rows can be left out of a network of so many weights.
 
     Of log-losses the step gains nothing: it is far from what a refit does where classes
     are all but certain.
     """
-    is_few = loss.name == "squared_error" and rows.target.size <= MOST_TARGETS
-    return MOST_WEIGHTS if is_few else 0
+    n_targets = rows.target.size
+    is_cheap = (
+        min(n_targets, n_weights) <= LARGEST_MATRIX
+        and n_targets * n_weights <= MOST_TARGETS * LARGEST_MATRIX
+    )
+    return loss.name == "squared_error" and n_targets <= MOST_TARGETS and is_cheap
 
 
-def leave_one_out(objective: Objective, curvature: Curvature, inverse: Array) -> Array:
+def leave_one_out(
+    objective: Objective, curvature: Curvature, inverse: Array | None = None
+) -> Array:
     """Return the outputs on every row of the network that was fitted to the others.
 
     Parameters
@@ -48,25 +55,49 @@ def leave_one_out(objective: Objective, curvature: Curvature, inverse: Array) ->
         Of a squared error.
     curvature : Curvature
         About where `objective` is lowest, by all rows.
-    inverse : ndarray of shape (p, p)
+    inverse : ndarray of shape (p, p), optional
         Of its matrix. What is added to it for its inversion has to be little
         beside the penalty: where that is none, left-out rows seem to matter less.
+        Without it, a matrix of rows is inverted in its place, which takes less time
+        where there are more weights than targets.
 
     Returns
     -------
     ndarray of shape (n, k)
         Infinite where all depends on one row.
     """
-    forward, factors = curvature.forward, curvature.factors
-    p, k, n = factors.shape
-    moved = (inverse @ factors.reshape(p, -1)).reshape(p, k, n)
-    leverage = factors.transpose(2, 1, 0) @ moved.transpose(2, 0, 1)  # (n, k, k)
-    error = forward.raw.T - objective.target
+    error = curvature.forward.raw.T - objective.target
     try:
-        unseen = np.linalg.solve(np.eye(k) - leverage, error[:, :, None])[:, :, 0]
+        if inverse is None:
+            left = _left_by_rows(curvature)
+        else:
+            left = np.eye(error.shape[1]) - _leverage(curvature, inverse)
+        unseen = np.linalg.solve(left, error[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
         return np.full_like(error, np.inf)
     return np.asarray(objective.target + unseen)
+
+
+def _leverage(curvature: Curvature, inverse: Array) -> Array:
+    """Return how much the outputs on every row follow its own targets, (n, k, k)."""
+    factors = curvature.factors
+    p, k, n = factors.shape
+    moved = (inverse @ factors.reshape(p, -1)).reshape(p, k, n)
+    return np.asarray(factors.transpose(2, 1, 0) @ moved.transpose(2, 0, 1))
+
+
+def _left_by_rows(curvature: Curvature) -> Array:
+    """Return the unit matrix less the leverage, (n, k, k).
+
+    With factors G and a penalty whose second derivative is D, that is a diagonal block of
+    ``(I + G^T D^-1 G)^-1``, by Woodbury's identity.
+    """
+    p, k, n = curvature.factors.shape
+    lines = curvature.factors.reshape(p, -1)
+    diagonal = 2 * curvature.penalty
+    diagonal += RIDGE * (np.einsum("ij,ij->i", lines, lines) + diagonal).max()
+    inverse = np.linalg.inv(np.eye(k * n) + lines.T @ (lines / diagonal[:, None]))
+    return np.asarray(np.einsum("aibi->iab", inverse.reshape(k, n, k, n)))
 
 
 def expected_loss(

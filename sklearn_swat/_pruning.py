@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._leave_one_out import expected_loss, leave_one_out, most_weights
+from ._leave_one_out import RIDGE, can_leave_out, expected_loss, leave_one_out
 from ._losses import PRECISION, Loss, normalised_loss
 from ._network import SparseMLP
 from ._refinement import (
@@ -227,7 +227,6 @@ def pruning_rounds(
         point = judge(network, train, validation, loss, reference)
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
-    largest = most_weights(train, loss)
     while network.depth or network.weights[0].any():
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
@@ -236,7 +235,9 @@ def pruning_rounds(
         with one_blas_thread(), np.errstate(all="ignore"):
             x = minimise(objective, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
             refined = objective.to_network(x)
-            inverse, left_out = _left_out(objective, x) if len(x) <= largest else (None, None)
+            inverse, left_out = None, None
+            if can_leave_out(train, loss, len(x)):
+                inverse, left_out = _leave_out(objective, x)
             point = judge(refined, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
@@ -322,9 +323,14 @@ def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     return SparseMLP((weights,), (bias,), (), network.out_activation)
 
 
-def _left_out(objective: Objective, x: Array) -> tuple[Array | None, Array | None]:
-    """Return the inverse of the curvature (p, p), if there is one, and outputs (n, k) by it."""
+def _leave_out(objective: Objective, x: Array) -> tuple[Array | None, Array | None]:
+    """Return the inverse of the curvature (p, p), if it is known, and outputs (n, k) by it.
+
+    Large networks need it for nothing else, and it is not known where there is a cheaper way.
+    """
     curvature = objective.curvature_at(x)
+    if len(x) > max(FULL_CURVATURE_WEIGHTS, objective.target.size):
+        return None, leave_one_out(objective, curvature)
     inverse = _inverted(curvature.matrix)
     if inverse is None:
         return None, None
@@ -334,7 +340,7 @@ def _left_out(objective: Objective, x: Array) -> tuple[Array | None, Array | Non
 def _inverted(matrix: Array) -> Array | None:
     """Return the inverse of a curvature (p, p), if there is one to working precision."""
     matrix = matrix.copy()
-    diagonal(matrix)[:] += 1e-8 * diagonal(matrix).max()
+    diagonal(matrix)[:] += RIDGE * diagonal(matrix).max()
     inverse = solve(matrix, np.eye(len(matrix)))
     return inverse if inverse is not None and np.isfinite(inverse).all() else None
 

@@ -73,7 +73,8 @@ class Forward(NamedTuple):
     raw: Array
 
 
-class Curvature(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Curvature:
     """What is known of a loss's curvature at a point, by the rows that the curvature takes.
 
     Attributes
@@ -82,13 +83,21 @@ class Curvature(NamedTuple):
         Through these rows.
     factors : ndarray of shape (p, r, n)
         G, of which ``G G^T`` is the Gauss-Newton matrix of the data loss.
-    matrix : ndarray of shape (p, p)
-        That matrix, penalty included.
+    penalty : ndarray of shape (p,)
+        On squared parameters.
     """
 
     forward: Forward
     factors: Array
-    matrix: Array
+    penalty: Array
+
+    @cached_property
+    def matrix(self) -> Array:
+        """The Gauss-Newton matrix (p, p), penalty included."""
+        lines = self.factors.reshape(len(self.factors), -1)
+        matrix = lines @ lines.T
+        diagonal(matrix)[:] += 2 * self.penalty
+        return np.asarray(matrix)
 
 
 class Objective:
@@ -288,11 +297,7 @@ class Objective:
         return self._gradient(x, forward), self._curvature(self._thinned(forward)).matrix
 
     def _curvature(self, forward: Forward) -> Curvature:
-        factors = self._curvature_factors(forward)
-        lines = factors.reshape(len(factors), -1)
-        matrix = lines @ lines.T
-        diagonal(matrix)[:] += 2 * self.penalty
-        return Curvature(forward, factors, matrix)
+        return Curvature(forward, self._curvature_factors(forward), self.penalty)
 
     def _curvature_factors(self, forward: Forward) -> Array:
         hidden, deltas = self._factors(forward)

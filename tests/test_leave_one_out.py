@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from sklearn_swat._leave_one_out import (
+    LARGEST_MATRIX,
     MOST_TARGETS,
-    MOST_WEIGHTS,
+    can_leave_out,
     expected_loss,
     leave_one_out,
-    most_weights,
 )
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -59,6 +59,7 @@ def test_a_left_out_row_is_as_without_it(n_hidden, tolerance):
     objective, x = optimum(network_of(n_hidden), rows, L2)
     curvature = objective.curvature_at(x)
     found = leave_one_out(objective, curvature, _inverted(curvature.matrix))
+    np.testing.assert_allclose(leave_one_out(objective, curvature), found, rtol=1e-5)
     network = objective.to_network(x)
     expected = np.array([fitted_without(i, network, rows) for i in range(40)])
     seen = network.decision_function(rows.X)
@@ -93,27 +94,45 @@ def test_both_verdicts_have_to_be_good():
         assert expected(0.3, left_out * lost) == np.inf
 
 
+def test_more_weights_than_rows_are_no_obstacle():
+    rows = random_rows(12)
+    objective, x = optimum(network_of(20), rows, L2)
+    assert len(x) > rows.target.size
+    curvature = objective.curvature_at(x)
+    by_rows = leave_one_out(objective, curvature)
+    by_weights = leave_one_out(objective, curvature, _inverted(curvature.matrix))
+    np.testing.assert_allclose(by_rows, by_weights, rtol=1e-5)
+    seen = objective.to_network(x).decision_function(rows.X)
+    assert np.mean((by_rows - rows.target) ** 2) > 2 * np.mean((seen - rows.target) ** 2)
+
+
 def test_rows_are_left_out_of_regressions_where_they_are_few():
-    def largest(loss, n, k):
-        return most_weights(Rows(np.ones((n, 1)), np.ones((n, k)), np.ones(n)), loss)
+    def can(loss, n, k, n_weights):
+        rows = Rows(np.ones((n, 1)), np.ones((n, k)), np.ones(n))
+        return can_leave_out(rows, loss, n_weights)
 
-    assert (
-        largest(SQUARED, MOST_TARGETS, 1) == largest(SQUARED, MOST_TARGETS // 2, 2) == MOST_WEIGHTS
-    )
-    assert largest(SQUARED, MOST_TARGETS + 1, 1) == largest(SQUARED, MOST_TARGETS, 2) == 0
-    assert largest(LOSSES["logistic"], 10, 1) == largest(LOSSES["softmax"], 10, 3) == 0
+    assert can(SQUARED, MOST_TARGETS, 1, LARGEST_MATRIX)
+    assert can(SQUARED, MOST_TARGETS // 2, 2, LARGEST_MATRIX)
+    assert not can(SQUARED, MOST_TARGETS, 1, LARGEST_MATRIX + 1)
+    assert not can(SQUARED, MOST_TARGETS + 1, 1, 10)
+    assert not can(SQUARED, MOST_TARGETS, 2, 10)
+    assert can(SQUARED, LARGEST_MATRIX // 2, 1, 4 * LARGEST_MATRIX)
+    assert not can(SQUARED, LARGEST_MATRIX // 2, 1, 4 * LARGEST_MATRIX + 1)
+    assert not can(LOSSES["logistic"], 10, 1, 10)
+    assert not can(LOSSES["softmax"], 10, 3, 10)
 
 
-def test_rows_are_left_out_of_networks_up_to_a_size():
+@pytest.mark.parametrize(("n_rows", "largest"), [(60, np.inf), (1200, LARGEST_MATRIX)])
+def test_rows_are_left_out_of_networks_up_to_a_size(n_rows, largest):
     rng = np.random.default_rng(0)
-    rows, validation = random_rows(60, d=40, k=1), random_rows(20, d=40, k=1)
+    rows, validation = random_rows(n_rows, d=40, k=1), random_rows(20, d=40, k=1)
     weights = rng.normal(size=(40, 28)), rng.normal(size=(28, 1))
     network = SparseMLP(weights, (np.ones(28), np.ones(1)), (("tanh",) * 28,))
-    path = list(pruning_rounds(network, rows, validation, SQUARED, smallest=700))
+    path = list(pruning_rounds(network, rows, validation, SQUARED, max_iter=5, smallest=700))
     sizes = [point.network.nnz for point in path[1:-1]]
-    assert max(sizes) > MOST_WEIGHTS > min(sizes)
+    assert max(sizes) > LARGEST_MATRIX > min(sizes)
     for point, size in zip(path[1:-1], sizes, strict=True):
-        assert (point.left_out is not None) == (size <= MOST_WEIGHTS)
+        assert (point.left_out is not None) == (size <= largest)
 
 
 def test_the_best_of_a_path_promises_less_than_its_validation_rows_do():

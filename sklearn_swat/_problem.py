@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
-# Of a refit by Levenberg-Marquardt. With the 60 iterations and the tolerance of 1e-4 that suffice
-# where there is noise, networks of functions without it have a third more error, in the same time.
+# Of a refit by Levenberg-Marquardt, but to classes: with the 60 iterations and the tolerance of 1e-4
+# that suffice where there is noise, networks of functions without it have a third more error.
 REFIT_ITERATIONS, REFIT_TOLERANCE = 240, 1e-5
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
@@ -113,7 +113,7 @@ class Problem:
     def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
         """Refit a network's numbers on all rows."""
         l2 = self.prior(point)
-        if point.network.nnz > FULL_CURVATURE_WEIGHTS:
+        if self.has_classes or point.network.nnz > FULL_CURVATURE_WEIGHTS:
             return refine(point.network, self.rows, self.loss, l2=l2, should_stop=should_stop)
         return refine(
             point.network, self.rows, self.loss,

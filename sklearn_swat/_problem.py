@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
-# Of a refit by Levenberg-Marquardt, but to classes: with the 60 iterations and the tolerance of 1e-4
-# that suffice where there is noise, networks of functions without it have a third more error.
+# Of a refit by Levenberg-Marquardt, but to classes: with 60 iterations and a tolerance of 1e-4, as
+# suffice where there is noise, networks of functions without it have a third more error.
 REFIT_ITERATIONS, REFIT_TOLERANCE = 240, 1e-5
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 

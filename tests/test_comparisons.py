@@ -185,7 +185,7 @@ def test_a_torch_mlp_learns_and_leaves_the_generator_alone(task, rows):
 def peers_run(table, seed, swat_score, **rivals):
     def method(score):
         network = {"score": score, "test_loss": 1 - score, "nnz": 20}
-        return {**network, "processor_seconds": 2.0, "budgets": {"25": network}}
+        return {**network, "mlp_fits": 3.0, "budgets": {"25": network}}
 
     methods = {"swat": method(swat_score), **{name: method(s) for name, s in rivals.items()}}
     return {"table": table, "task": "regression", "seed": seed, "n_rows": 99, "methods": methods}
@@ -205,9 +205,12 @@ def test_a_tie_is_no_win_and_a_missing_network_loses():
 def test_the_report_compares_with_the_grid_search():
     dense = {"mlp": 0.5, "grid": 0.91}
     runs = [peers_run("yacht", s, 0.9, magnitude=0.8, **dense) for s in (0, 1)]
+    for run, fits in zip(runs, (20.0, 30.0), strict=True):
+        run["methods"]["grid"]["mlp_fits"] = fits
     report = _peers_report.make_report({"meta": {}, "runs": runs})
     assert "MISSED  default fit not below the grid search minus 0.005" in report
-    assert "met     fit in at most 4 times a default MLP's: 1.0 times" in report
+    assert "MISSED  fit in at most 0.1 of its time: 0.120 in the median" in report
+    assert "met     fit in at most 4 times a default MLP's: 3.0 times" in report
 
 
 def test_a_price_chooses_of_the_front():
@@ -241,6 +244,7 @@ def test_peers_run_and_report(tmp_path, monkeypatch, capsys):
     assert set(run["methods"]) == {"swat", "direct", "mlp"}
     assert all(n["nnz"] <= int(b) for b, n in run["methods"]["swat"]["budgets"].items())
     assert run["methods"]["mlp"]["nnz"] == 100 * 4 + 101
+    assert run["methods"]["mlp"]["mlp_fits"] == 1.0 < run["methods"]["swat"]["mlp_fits"]
     assert "better than direct training" in capsys.readouterr().out
     for method in run["methods"].values():
         method["score"] = 7.0

@@ -14,7 +14,7 @@ from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
-from ._refinement import FULL_CURVATURE_WEIGHTS, Rows, ShouldStop, refine
+from ._refinement import Rows, ShouldStop, refine
 from ._screening import Screening, screen
 from ._smoothing import smoothed
 
@@ -22,9 +22,9 @@ Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
-# Of a refit by Levenberg-Marquardt, but to classes: with 60 iterations and a tolerance of 1e-4, as
-# suffice where there is noise, networks of functions without it have a third more error.
-REFIT_ITERATIONS, REFIT_TOLERANCE = 240, 1e-5
+# Iterations and tolerance of a refit, and of one where less than so much loss is left: what suffices
+# beside noise leaves networks of functions without it a third more error.
+REFIT, LONG_REFIT, LITTLE_LOSS = (60, 1e-4), (240, 1e-5), 0.01
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -112,12 +112,10 @@ class Problem:
 
     def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
         """Refit a network's numbers on all rows."""
-        l2 = self.prior(point)
-        if self.has_classes or point.network.nnz > FULL_CURVATURE_WEIGHTS:
-            return refine(point.network, self.rows, self.loss, l2=l2, should_stop=should_stop)
+        max_iter, tolerance = LONG_REFIT if point.validation_loss < LITTLE_LOSS else REFIT
         return refine(
             point.network, self.rows, self.loss,
-            l2=l2, max_iter=REFIT_ITERATIONS, tolerance=REFIT_TOLERANCE, should_stop=should_stop,
+            l2=self.prior(point), max_iter=max_iter, tolerance=tolerance, should_stop=should_stop,
         )  # fmt: skip
 
     @property

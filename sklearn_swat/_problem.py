@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
-# Iterations and tolerance of a refit, and of one where less than so much loss is left: what suffices
-# beside noise leaves networks of functions without it a third more error.
+# Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
+# suffices beside noise leaves networks a third more error.
 REFIT, LONG_REFIT, LITTLE_LOSS = (60, 1e-4), (240, 1e-5), 0.01
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 

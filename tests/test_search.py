@@ -12,7 +12,7 @@ from sklearn_swat._checkpoint import load_checkpoint
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._problem import Problem
+from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._refinement import Rows
 from sklearn_swat._search import BEGINNING_PRICE, N_PATHS, N_REFINED, _most_promising
@@ -169,3 +169,14 @@ def test_a_fit_has_modules_of_its_own_where_parameters_are_swapped():
     assert not set(own) & set(autoencoder.modules())
     pairs = zip(copied.parameters(), autoencoder.parameters(), strict=True)
     assert all(one is other for one, other in pairs)
+
+
+def test_a_refit_goes_on_where_little_loss_is_left(problem):
+    """What is about as much under a penalty that is about the same."""
+    network = candidate(4)
+    losses = []
+    for validation_loss in (LITTLE_LOSS * 0.999, LITTLE_LOSS * 1.001):
+        point = PathPoint(network, validation_loss, validation_loss)
+        refitted = problem.refine(point, lambda: False)
+        losses.append(problem.point(refitted).train_loss)
+    assert losses[0] < 0.8 * losses[1] < 1e-2

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from ._base import BaseSWAT
+from ._canonical import count_draws
 from ._losses import LOSSES
 from ._online import with_absent_labels
 from ._refinement import Rows
@@ -328,6 +329,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         weight = validate_weights(sample_weight, X)
+        draws = None if sample_weight is None else count_draws(weight)
         if self.class_weight is not None:
             weight = weight_classes(weight, self.class_weight, y)
         if reset:
@@ -335,7 +337,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         target = self._encode_labels(y, weight > 0)
         is_exclusive = target.shape[1] > 1 and not self._is_multilabel
         loss_name = "softmax" if is_exclusive else "logistic"
-        rows = Rows(X, target, weight)
+        rows = Rows(X, target, weight, draws)
         if reset and classes is not None:  # a stream begins
             rows = with_absent_labels(rows, LOSSES[loss_name])
         return rows, loss_name

@@ -72,6 +72,9 @@ def leave_one_out(
             left = _left_by_rows(curvature)
         else:
             left = np.eye(error.shape[1]) - _leverage(curvature, inverse)
+        if objective.draws is not None:  # one of several is left out
+            unit = np.eye(error.shape[1])
+            left = unit - (unit - left) / objective.draws[:, None, None]
         unseen = np.linalg.solve(left, error[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:
         return np.full_like(error, np.inf)

@@ -75,18 +75,21 @@ class Loss(ABC):
         """
         return float(_shares(weight) @ self._row_losses(raw, target))
 
-    def standard_error(self, raw: Array, target: Array, weight: Array) -> float:
+    def standard_error(
+        self, raw: Array, target: Array, weight: Array, draws: Array | None = None
+    ) -> float:
         """Estimate the standard error of `value` over the rows.
 
         Rows count as independent draws whose weights are given. A row of weight 2 has
-        the influence of two rows, but is one draw: rows merged into one, as a fit
-        merges equal ones, are no independent evidence.
+        the influence of two rows, but is one draw unless `draws` tells otherwise.
 
         Parameters
         ----------
         raw, target : ndarray of shape (n, k)
         weight : ndarray of shape (n,)
             As for `value`.
+        draws : ndarray of shape (n,), optional
+            How many every row stands for, all alike.
 
         Returns
         -------
@@ -103,12 +106,13 @@ class Loss(ABC):
         >>> bool(np.isclose(error, losses.std(ddof=1) / np.sqrt(3)))
         True
         """
-        if np.count_nonzero(weight) < 2:
-            return float("nan")
         shares = _shares(weight)
+        each = shares if draws is None else shares / draws
+        if not shares @ each < 1:  # a single draw
+            return float("nan")
         losses = self._row_losses(raw, target)
-        spread = shares * (losses - shares @ losses)
-        return float(np.sqrt(spread @ spread / (1 - shares @ shares)))
+        deviation = losses - shares @ losses
+        return float(np.sqrt((shares * deviation) @ (each * deviation) / (1 - shares @ each)))
 
     def gradient(self, raw: Array, target: Array, weight: Array) -> Array:
         """Return the gradient of `value` by the raw outputs, shape (n, k)."""
@@ -127,7 +131,9 @@ class Loss(ABC):
         raw = np.broadcast_to(self.constant(target, weight), target.shape)
         return self.value(raw, target, weight)
 
-    def prior_strength(self, value: float, target: Array, precision: float = PRECISION) -> float:
+    def prior_strength(
+        self, value: float, target: Array, n_draws: int, precision: float = PRECISION
+    ) -> float:
         """Return the penalty on squared weights that a normal prior amounts to.
 
         Up to a factor, it makes the penalised loss a negative log posterior. The
@@ -141,6 +147,8 @@ class Loss(ABC):
             An estimate of the normalised loss on new rows.
         target : ndarray of shape (n, k)
             Of the rows that the loss is the mean of.
+        n_draws : int
+            Independent draws among them, n.
         precision : float, default=3.0
             Of the prior.
 
@@ -152,7 +160,7 @@ class Loss(ABC):
         """
         if self.has_labels(target):  # probabilities may be told exactly
             value = max(value, LEAST_VALUE)
-        n_terms = len(target) * self.n_averaged(target)
+        n_terms = n_draws * self.n_averaged(target)
         return precision * self.dispersion * value / n_terms
 
     def n_averaged(self, target: Array) -> int:

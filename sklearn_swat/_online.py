@@ -349,4 +349,5 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
         np.vstack([rows.X, np.tile(X, (len(absent), 1))]),
         np.vstack([rows.target, np.repeat(absent, n, axis=0)]),
         np.concatenate([rows.weight, np.full(n * len(absent), each)]),
+        None if rows.draws is None else np.concatenate([rows.draws, np.ones(n * len(absent))]),
     )

@@ -21,6 +21,7 @@ from ._smoothing import smoothed
 Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
+SPLIT_DRAWS = 2**22  # that are told apart, at most, where rows are split
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
@@ -47,17 +48,16 @@ class Problem:
         validation_fraction: float,
         random_state: np.random.RandomState,
     ) -> Problem:
-        X, target, weight = counting_rows(data.X, data.target, data.weight)
+        X, target, weight, draws = counting_rows(data.X, data.target, data.weight, data.draws)
         is_regression = loss.name == "squared_error"
         columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
         X, target = columns.arrange(X, target, is_regression=is_regression)
-        X, target, weight = canonical_rows(X, target, weight)
+        X, target, weight, draws = canonical_rows(X, target, weight, draws)
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
-        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight)
+        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight, draws)
         # Probabilities to be reproduced are split as numbers are: they form no classes.
         has_classes = loss.has_labels(target)
-        parts = split_rows(target, validation_fraction, random_state, is_regression=not has_classes)
-        train, validation = (take_rows(rows, part) for part in parts)
+        train, validation = _split(rows, validation_fraction, random_state, has_classes)
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
         raw = columns.on_raw_columns(scaling)
@@ -92,7 +92,8 @@ class Problem:
         """Features that networks with hidden neurons are looked for on."""
         n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
         few = self.few(self.train, min(max(n_rows, 2**10), 2**13))
-        n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight)
+        weight, draws = self.train.weight, self.train.draws
+        n_all = weight.sum() ** 2 / (weight @ (weight if draws is None else weight / draws))
         return screen(few, n_all)
 
     @cached_property
@@ -153,4 +154,32 @@ class Problem:
 
 def take_rows(rows: Rows, index: NDArray[np.intp]) -> Rows:
     """Return some of the rows."""
-    return Rows(rows.X[index], rows.target[index], rows.weight[index])
+    draws = None if rows.draws is None else rows.draws[index]
+    return Rows(rows.X[index], rows.target[index], rows.weight[index], draws)
+
+
+def _split(
+    rows: Rows, fraction: float, random_state: np.random.RandomState, has_classes: bool
+) -> tuple[Rows, Rows]:
+    """Split rows for training and for validation, those of several draws between both."""
+    if rows.draws is None:
+        parts = split_rows(rows.target, fraction, random_state, is_regression=not has_classes)
+        train, validation = (take_rows(rows, part) for part in parts)
+        return train, validation
+    draws = np.ceil(rows.draws * min(1.0, SPLIT_DRAWS / rows.draws.sum())).astype(np.intp)
+    row = np.repeat(np.arange(len(draws)), draws)
+    parts = split_rows(rows.target[row], fraction, random_state, is_regression=not has_classes)
+    train, validation = (_share_of(rows, row[part], draws) for part in parts)
+    return train, validation
+
+
+def _share_of(rows: Rows, drawn: NDArray[np.intp], draws: NDArray[np.intp]) -> Rows:
+    """Return the rows that were drawn, of weights by how many of their draws were."""
+    n_drawn = np.bincount(drawn, minlength=len(draws))
+    index = np.flatnonzero(n_drawn)
+    share = n_drawn[index] / draws[index]
+    some = take_rows(rows, index)
+    assert some.draws is not None
+    return replace(
+        some, weight=some.weight * share, draws=np.maximum(1, np.rint(some.draws * share))
+    )

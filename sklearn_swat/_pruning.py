@@ -222,7 +222,7 @@ def pruning_rounds(
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     if not network.depth:  # its prior depends on its weights
-        l2 = loss.prior_strength(1.0, train.target)
+        l2 = loss.prior_strength(1.0, train.target, train.n_draws)
         network = refine(network, train, loss, l2=l2, should_stop=should_stop)
         point = judge(network, train, validation, loss, reference)
     features = network.used_features  # no others come back: those may have been screened out
@@ -266,7 +266,8 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
     """
     is_better = point.validation_loss < 1  # than a constant, and a number
     value = point.validation_loss if is_better else 1.0
-    return loss.prior_strength(value, rows.target, _precision(point.network, len(rows.weight)))
+    precision = _precision(point.network, rows.n_draws)
+    return loss.prior_strength(value, rows.target, rows.n_draws, precision)
 
 
 def _precision(network: SparseMLP, n_rows: int) -> float:
@@ -304,7 +305,7 @@ def judge(
     raw = network.decision_function(validation.X)
     of_validation_rows = normalised(validation, raw)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so
-        error = loss.standard_error(raw, validation.target, validation.weight)
+        error = loss.standard_error(raw, validation.target, validation.weight, validation.draws)
         validation_loss = expected_loss(
             of_validation_rows, left_out, train, validation, loss, reference
         )
@@ -312,7 +313,10 @@ def judge(
             raw = np.concatenate([left_out, raw])
             target = np.concatenate([train.target, validation.target])
             weight = np.concatenate([train.weight, validation.weight])
-            error = loss.standard_error(raw, target, weight)
+            draws = None
+            if train.draws is not None and validation.draws is not None:
+                draws = np.concatenate([train.draws, validation.draws])
+            error = loss.standard_error(raw, target, weight, draws)
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 

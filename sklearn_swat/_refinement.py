@@ -57,11 +57,19 @@ class Rows:
         Targets as the loss wants them.
     weight : ndarray of shape (n,)
         Non-negative row weights of any positive sum.
+    draws : ndarray of shape (n,), optional
+        Whole numbers: independent draws that every row stands for. Without it each is one.
     """
 
     X: Array
     target: Array
     weight: Array
+    draws: Array | None = None
+
+    @property
+    def n_draws(self) -> int:
+        """Independent draws that all rows stand for."""
+        return len(self.weight) if self.draws is None else int(self.draws.sum())
 
 
 class Forward(NamedTuple):
@@ -132,7 +140,7 @@ class Objective:
         self.network, self.loss, self.l2 = network, loss, l2
         self.used = network.used_features if features is None else features
         self.inputs = np.ascontiguousarray(rows.X.T[self.used])  # (d used, n)
-        self.target, self.weight = rows.target, rows.weight
+        self.target, self.weight, self.draws = rows.target, rows.weight, rows.draws
         self.slices = [activation_slices(names) for names in network.activations]
 
         weights = [network.weights[0][self.used], *network.weights[1:]]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 
 from ._base import BaseSWAT
+from ._canonical import count_draws
 from ._refinement import Rows
 from ._validation import validate_rows_and_targets, validate_weights
 
@@ -242,7 +243,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
                 f"y has {target.shape[1]} outputs, but the network has {self.n_outputs_}; pass as "
                 "many as in the first call, or call fit to start anew"
             )
-        return Rows(X, target, weight), "squared_error"
+        draws = None if sample_weight is None else count_draws(weight)
+        return Rows(X, target, weight, draws), "squared_error"
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict targets.

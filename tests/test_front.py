@@ -109,6 +109,17 @@ def test_weights_enter_the_standard_error_and_rows_of_weight_zero_do_not():
     assert np.isnan(loss.standard_error(raw, target, (np.arange(30) == 3).astype(float)))
 
 
+def test_a_row_of_several_draws_is_as_many_rows_to_the_standard_error():
+    loss, rng = LOSSES["squared_error"], np.random.RandomState(0)
+    raw, target, draws = rng.standard_normal((30, 1)), np.zeros((30, 1)), rng.randint(1, 4, 30)
+    each = rng.uniform(0.5, 2, 30)
+    index = np.repeat(np.arange(30), draws)
+    np.testing.assert_allclose(
+        loss.standard_error(raw, target, each * draws, draws),
+        loss.standard_error(raw[index], target[index], each[index]),
+    )
+
+
 def test_the_standard_error_tells_how_far_weighted_means_scatter():
     rng, loss = np.random.RandomState(0), LOSSES["squared_error"]
     weight, target = rng.uniform(0.2, 3, 50), np.zeros((50, 1))

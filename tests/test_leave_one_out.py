@@ -67,6 +67,23 @@ def test_a_left_out_row_is_as_without_it(n_hidden, tolerance):
     assert np.linalg.norm(found - expected) < tolerance * np.linalg.norm(expected - seen)
 
 
+def test_of_a_row_of_several_draws_one_is_left_out():
+    """As of repeated rows, each of which is left out alone."""
+    rows = random_rows(15)
+    draws = np.arange(15) % 3 + 1.0
+    merged = Rows(rows.X, rows.target, rows.weight * draws, draws)
+    index = np.repeat(np.arange(15), draws.astype(int))
+    repeated = Rows(rows.X[index], rows.target[index], rows.weight[index])
+    found = []
+    for each in (merged, repeated):
+        objective, x = optimum(network_of(0), each, L2)
+        curvature = objective.curvature_at(x)
+        for inverse in (None, _inverted(curvature.matrix)):
+            found.append(leave_one_out(objective, curvature, inverse))
+    for one, other in zip(found[:2], found[2:], strict=True):
+        np.testing.assert_allclose(one[index], other, rtol=1e-4, atol=1e-6)
+
+
 def test_a_row_that_all_depends_on_cannot_be_left_out():
     target = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])
     constant = SparseMLP((np.zeros((1, 2)),), (np.zeros(2),), ())

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from sklearn_swat._canonical import Columns, canonical_rows, counting_rows
+from sklearn_swat._canonical import Columns, canonical_rows, count_draws, counting_rows
+from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._preprocessing import Scaling, moments, representative_rows, split_rows
+from sklearn_swat._problem import Problem
+from sklearn_swat._refinement import Rows
 
 
 @pytest.fixture
@@ -20,7 +23,8 @@ def test_repeated_rows_equal_weighted_rows_in_any_order(rows):
     index = np.random.RandomState(1).permutation(np.repeat(np.arange(50), weight.astype(int)))
     weighted = canonical_rows(*counting_rows(X, y, weight))
     repeated = canonical_rows(X[index], y[index], np.ones(len(index)))
-    for one, other in zip(weighted, repeated, strict=True):
+    assert weighted[3] is repeated[3] is None
+    for one, other in zip(weighted[:3], repeated[:3], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -131,3 +135,44 @@ def test_a_mirrored_output_has_no_negative_zeros(rows):
     folded = columns.on_raw_columns(scaling).fold(network)
     for array in (*folded.weights, *folded.biases):
         assert not np.signbit(array).any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, 7.0, 1e-200])
+def test_weights_that_are_multiples_count_draws_whatever_their_scale(scale):
+    for weight, expected in (
+        ([1, 2, 3], [1, 2, 3]),
+        ([5, 5, 5], [1, 1, 1]),
+        ([0, 4, 2], [0, 2, 1]),
+        ([1, 1.5, 2.2], [1, 1, 1]),
+    ):
+        assert count_draws(scale * np.array(weight, float)).tolist() == expected
+    assert count_draws(np.array([2.0, 3.0])).tolist() == [2, 3]
+    assert count_draws(np.zeros(2)).tolist() == [0, 0]
+    for most, expected in ((2.0**20, 2.0**20), (2.0**21, 1), (np.inf, 1)):
+        assert count_draws(np.array([1e-300, min(1e-300 * most, 1e300)])).max() == expected
+
+
+def test_equal_rows_are_draws_where_their_features_have_several_targets():
+    X = np.array([0.0, 0, 0, 1, 1, 2, 3])[:, None]
+    target = np.array([0.0, 0, 1, 1, 1, 0, 1])[:, None]
+    found, labels, weight, draws = canonical_rows(X, target, np.ones(7))
+    assert np.column_stack([labels, found]).tolist() == [[0, 0], [0, 2], [1, 0], [1, 1], [1, 3]]
+    assert (4 * weight / weight[0]).tolist() == [4, 2, 2, 4, 2]
+    assert draws.tolist() == [2, 1, 1, 1, 1]  # two of feature 1 may be one that is there twice
+    weighted = canonical_rows(found, labels, np.array([2.0, 1, 1, 2, 1]), np.array([2, 1, 1, 2, 1]))
+    np.testing.assert_array_equal(weighted[3], draws)
+    assert canonical_rows(X[3:], target[3:], np.ones(4))[3] is None
+
+
+def test_rows_of_several_draws_are_on_both_sides_of_a_split():
+    rng = np.random.RandomState(0)
+    X = np.repeat([[0.0], [1.0]], 500, axis=0)
+    y = (rng.random_sample(1000) < 0.2 + 0.6 * X[:, 0]).astype(float)[:, None]
+    problem = Problem.of(Rows(X, y, np.ones(1000)), LOSSES["logistic"], 0.2, rng)
+    assert len(problem.rows.weight) == len(problem.train.weight) == 4
+    assert (problem.rows.n_draws, problem.train.n_draws, problem.validation.n_draws) == (
+        1000, 800, 200,
+    )  # fmt: skip
+    for part in (problem.train, problem.validation):
+        np.testing.assert_allclose(part.weight / part.draws, part.weight[0] / part.draws[0])
+        np.testing.assert_allclose(part.draws / part.n_draws, problem.rows.draws / 1000, atol=0.01)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_friedman1
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 
 from sklearn_swat import SWATClassifier, SWATRegressor
 
@@ -42,6 +43,30 @@ def test_linear_data_are_predicted_as_well_as_by_ridge(n, d, noise):
     swat = SWATRegressor(**QUICK).fit(X[:n], y[:n])
     ridge = Ridge().fit(X[:n], y[:n])
     assert swat.score(X[n:], y[n:]) > ridge.score(X[n:], y[n:]) - 0.01
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3])
+def test_features_of_two_values_are_no_less_evidence(n_features):
+    """All rows are one of a few: what tells is how often each is there."""
+    rng = np.random.RandomState(n_features)
+    X = rng.randint(0, 2, (3000, n_features))
+    y = rng.random_sample(3000) < 0.2 + 0.6 * X.mean(axis=1)
+    X_new, y_new = X[1000:], y[1000:]
+    swat = SWATClassifier(**QUICK).fit(X[:1000], y[:1000])
+    linear = LogisticRegression().fit(X[:1000], y[:1000])
+    found, expected = (log_loss(y_new, m.predict_proba(X_new)) for m in (swat, linear))
+    assert found < expected + 0.01
+    ratings = np.round(3 + X @ np.arange(1, n_features + 1) + rng.standard_normal(3000))
+    score = SWATRegressor(**QUICK).fit(X[:1000], ratings[:1000]).score(X_new, ratings[1000:])
+    assert score > Ridge().fit(X[:1000], ratings[:1000]).score(X_new, ratings[1000:]) - 0.01
+
+
+def test_an_interaction_of_two_values_is_found_beside_noise():
+    rng = np.random.RandomState(0)
+    X = rng.randint(0, 2, (1000, 2))
+    y = (X[:, 0] != X[:, 1]) ^ (rng.random_sample(1000) < 0.1)
+    model = SWATClassifier(**{**QUICK, "n_restarts": 4}).fit(X[:400], y[:400])
+    assert model.score(X[400:], y[400:]) > 0.85
 
 
 def test_a_power_of_two_and_a_factor_of_a_target_change_no_bit(waves, of_waves):

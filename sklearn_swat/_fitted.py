@@ -45,8 +45,7 @@ class FittedNetwork:
             - ``depth``, ``hidden_layer_sizes``, ``n_features_used``;
             - ``train_loss``, ``validation_loss``: normalised, before the refit;
             - ``validation_error``: standard error of ``validation_loss`` over the rows
-              that it is of, equal rows merged; the choice of the best network on the
-              same rows is not in it;
+              that it is of; the choice of the best network on the same rows is not in it;
             - ``price``: ``J = validation_loss + alpha * nnz``, at the present `alpha`;
             - ``is_chosen``: whether it is `network_`.
 

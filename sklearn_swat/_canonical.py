@@ -22,49 +22,11 @@ Indices = NDArray[np.intp]
 # another order of the rows, or another unit, makes. Not a round number, because a step
 # must not end where statistics of balanced designs lie.
 _STEP = 1e-6 * np.sqrt(2.0)
-_MOST_DRAWS = 2.0**20  # that a weight stands for
-
-
-def count_draws(weight: Array) -> Array:
-    """Return how many draws rows of these weights stand for, (n,).
-
-    A row of weight 2 beside others of weight 1 is as two rows, whatever the scale: weights
-    that are whole multiples of the least, or whole numbers, count draws, and others do not.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> for weight in ([3.0, 6.0], [2.0, 3.0], [0.2, 0.3], [0.0, 5.0]):
-    ...     print(count_draws(np.array(weight)))
-    [1. 2.]
-    [2. 3.]
-    [1. 1.]
-    [0. 1.]
-    """
-    positive = weight[weight > 0]
-    draws = (weight > 0).astype(np.float64)
-    if not positive.size:
-        return draws
-    with np.errstate(over="ignore"):
-        multiples = positive / positive.min()
-    if not _are_whole(multiples):
-        if not _are_whole(positive):
-            return draws
-        whole = np.rint(positive).astype(np.int64)
-        multiples = whole / np.gcd.reduce(whole)
-    draws[weight > 0] = np.rint(multiples)
-    return draws
-
-
-def _are_whole(values: Array) -> bool:
-    if values.max() > _MOST_DRAWS:
-        return False
-    return bool((np.abs(values - np.rint(values)) <= 1e-9 * values).all())
 
 
 def canonical_rows(
     X: Array, target: Array, weight: Array, draws: Array | None = None
-) -> tuple[Array, Array, Array, Array | None]:
+) -> tuple[Array, Array, Array, Array]:
     """Merge equal rows, and sort.
 
     Parameters
@@ -73,31 +35,25 @@ def canonical_rows(
     target : ndarray of shape (n, k)
     weight : ndarray of shape (n,)
     draws : ndarray of shape (n,), optional
-        See `count_draws`; by default every row is one.
+        How many rows each is as; by default one.
 
     Returns
     -------
     X, target, weight : ndarray
         Of the distinct rows, in lexicographic order, targets first; weights of equal rows
         are added, and the largest of them is 1, so that their scale changes nothing.
-    draws : ndarray or None
-        How many draws they stand for; None if each is one. Equal rows of the same
-        features as a row of another target are as many draws: so it is with few features
-        of few values. Others are one: where all that is equal in features is so in
-        targets too, it may be the same observation, written down again.
+    draws : ndarray
+        How many rows each is as.
 
     Examples
     --------
     >>> import numpy as np
     >>> X, target, weight = np.array([[2.0], [1.0], [2.0]]), np.zeros((3, 1)), np.ones(3)
-    >>> [part.tolist() for part in canonical_rows(X, target, weight)[:3]]
-    [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0]]
-    >>> X, target = np.array([[0, 0, 0, 1, 1.0]]).T, np.array([[0, 0, 1, 1, 1.0]]).T
-    >>> canonical_rows(X, target, np.ones(5))[3]
-    array([2., 1., 1.])
+    >>> [part.tolist() for part in canonical_rows(X, target, weight)]
+    [[[1.0], [2.0]], [[0.0], [0.0]], [0.5, 1.0], [1.0, 2.0]]
     """
     both = np.hstack([target, X]) + 0.0  # -0.0 becomes 0.0: equal rows are equal in bits too
-    order, is_new = _sorted(both)
+    order, is_new = lexicographic_order(both)
     starts = np.flatnonzero(is_new)
     n_draws = np.add.reduceat(np.ones(len(X)) if draws is None else draws[order], starts)
     weight = np.add.reduceat(weight[order], starts)
@@ -107,23 +63,11 @@ def canonical_rows(
         X,
         np.ascontiguousarray(distinct[:, :k]),
         weight / weight.max(initial=0.0),
-        _independent(n_draws, X),
+        n_draws,
     )
 
 
-def _independent(draws: Array, X: Array) -> Array | None:
-    """Return draws of distinct rows, of which those count that share features with another."""
-    if not (draws > 1).any():
-        return None
-    order, is_new = _sorted(X)
-    group = np.cumsum(is_new)
-    is_shared = np.empty(len(X), dtype=bool)
-    is_shared[order] = np.bincount(group)[group] > 1
-    draws = np.where(is_shared, draws, 1.0)
-    return draws if (draws > 1).any() else None
-
-
-def _sorted(rows: Array) -> tuple[Indices, NDArray[np.bool_]]:
+def lexicographic_order(rows: Array) -> tuple[Indices, NDArray[np.bool_]]:
     """Return the lexicographic order of rows, and where in it a new row begins.
 
     Columns are looked at only for rows that are equal in all columns before.

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from ._base import BaseSWAT
-from ._canonical import count_draws
+from ._draws import count_draws
 from ._losses import LOSSES
 from ._online import with_absent_labels
 from ._refinement import Rows

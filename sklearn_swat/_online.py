@@ -344,10 +344,11 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
         return rows
     # Spread over rows that are there, so that no network finds a place of their own for them.
     X = rows.X[counts][:: -(-len(weight) // _ABSENT_ROWS)]
+    draws = np.ones(len(rows.weight)) if rows.draws is None else rows.draws
     n, each = len(X), _ABSENT_WEIGHT * weight.mean() / len(X)
     return Rows(
         np.vstack([rows.X, np.tile(X, (len(absent), 1))]),
         np.vstack([rows.target, np.repeat(absent, n, axis=0)]),
         np.concatenate([rows.weight, np.full(n * len(absent), each)]),
-        None if rows.draws is None else np.concatenate([rows.draws, np.ones(n * len(absent))]),
+        np.concatenate([draws, np.zeros(n * len(absent))]),  # no observations
     )

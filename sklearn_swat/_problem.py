@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
+from ._draws import independent_draws
 from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
@@ -21,7 +22,7 @@ from ._smoothing import smoothed
 Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
-SPLIT_DRAWS = 2**22  # that are told apart, at most, where rows are split
+SPLIT_DRAWS = 2**16  # that are told apart, about, where rows are split
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
@@ -52,8 +53,9 @@ class Problem:
         is_regression = loss.name == "squared_error"
         columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
         X, target = columns.arrange(X, target, is_regression=is_regression)
-        X, target, weight, draws = canonical_rows(X, target, weight, draws)
+        X, target, weight, n_equal = canonical_rows(X, target, weight, draws)
         scaling = Scaling.of(X, target, weight, is_regression=is_regression)
+        draws = independent_draws(n_equal, X)
         rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight, draws)
         # Probabilities to be reproduced are split as numbers are: they form no classes.
         has_classes = loss.has_labels(target)

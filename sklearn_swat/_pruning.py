@@ -314,7 +314,7 @@ def judge(
             target = np.concatenate([train.target, validation.target])
             weight = np.concatenate([train.weight, validation.weight])
             draws = None
-            if train.draws is not None and validation.draws is not None:
+            if train.draws is not None and validation.draws is not None:  # both or neither
                 draws = np.concatenate([train.draws, validation.draws])
             error = loss.standard_error(raw, target, weight, draws)
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
@@ -330,7 +330,8 @@ def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
 def _leave_out(objective: Objective, x: Array) -> tuple[Array | None, Array | None]:
     """Return the inverse of the curvature (p, p), if it is known, and outputs (n, k) by it.
 
-    Large networks need it for nothing else, and it is not known where there is a cheaper way.
+    It is not where a matrix of the rows was inverted instead: networks of more weights are pruned
+    by the diagonal.
     """
     curvature = objective.curvature_at(x)
     if len(x) > max(FULL_CURVATURE_WEIGHTS, objective.target.size):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 
 from ._base import BaseSWAT
-from ._canonical import count_draws
+from ._draws import count_draws
 from ._refinement import Rows
 from ._validation import validate_rows_and_targets, validate_weights
 

@@ -108,6 +108,7 @@ def screen(rows: Rows, n_rows: float) -> Screening:
     """
     d = rows.X.shape[1]
     share = rows.weight / rows.weight.sum()
+    each = share if rows.draws is None else share / rows.draws  # of its draws
     y = rows.target - share @ rows.target
     deviation = np.sqrt(share @ np.square(y))
     varies = deviation > 0  # some rows of many may be all alike
@@ -116,12 +117,12 @@ def screen(rows: Rows, n_rows: float) -> Screening:
     y = y[:, varies] / deviation[varies]
     with one_blas_thread():
         powers = _polynomials(np.tanh(rows.X), share)
-        ranking, n_relevant = _main_effects(powers, y, share)
+        ranking, n_relevant = _main_effects(powers, y, share, each)
         most = max(FEW_FEATURES, int(n_rows / ROWS_PER_RELEVANT_FEATURE))
         relevant = ranking[: min(n_relevant, most)]
         if len(relevant) < most:
             left = _left_over([power[:, relevant] for power in powers], y, share)
-            paired = _interactions(powers[0], left, share, ranking)
+            paired = _interactions(powers[0], left, share, each, ranking)
             paired = paired[~np.isin(paired, relevant)]
             relevant = np.concatenate([relevant, paired[: most - len(relevant)]])
     rest = ranking[~np.isin(ranking, relevant)]
@@ -150,14 +151,14 @@ def _polynomials(values: Array, share: Array) -> list[Array]:
     return powers
 
 
-def _main_effects(powers: list[Array], y: Array, share: Array) -> tuple[Indices, int]:
+def _main_effects(powers: list[Array], y: Array, share: Array, each: Array) -> tuple[Indices, int]:
     """Rank features by what they tell of a target, and count those that tell something."""
     d, k = powers[0].shape[1], y.shape[1]
     weighted = share[:, None] * y
     explained = sum((np.square(power.T @ weighted) for power in powers), np.zeros((d, k)))
     # Under the null hypothesis, what is explained follows a beta distribution.
     left = np.clip(1 - explained, 0.0, 1.0)
-    n = 1 / float(share @ share)  # rows that say as much by equal weights
+    n = 1 / float(share @ each)  # draws that say as much by equal weights
     freedom = max(n - _DEGREE - 1, 1.0)
     chance = np.minimum(k * betainc(freedom / 2, _DEGREE / 2, left).min(axis=1), 1.0)
     ranking = np.lexsort((-explained.max(axis=1), chance))
@@ -176,7 +177,9 @@ def _left_over(powers: list[Array], y: Array, share: Array) -> Array:
     return np.asarray(y - design @ solve(matrix, weighted @ y, assume_a="pos"))
 
 
-def _interactions(values: Array, left: Array, share: Array, ranking: Indices) -> Indices:
+def _interactions(
+    values: Array, left: Array, share: Array, each: Array, ranking: Indices
+) -> Indices:
     """Return features whose products with others tell of what is left, by their evidence.
 
     Of many features only the first of the ranking are paired.
@@ -191,7 +194,7 @@ def _interactions(values: Array, left: Array, share: Array, ranking: Indices) ->
         weighted = share * residual
         products = values.T @ (weighted[:, None] * values)
         # The variance of that sum, whatever the residuals are distributed like.
-        variance = squares.T @ (np.square(weighted)[:, None] * squares)
+        variance = squares.T @ ((weighted * (each * residual))[:, None] * squares)
         score = np.abs(products) / np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))
         np.fill_diagonal(score, 0.0)
         evidence = np.maximum(evidence, score.max(axis=1))

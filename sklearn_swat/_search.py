@@ -163,17 +163,21 @@ def search(
             beginnings.append(start)
         beginnings.append(problem.linear())  # what hidden neurons have to be better than
         if not control.was_interrupted:
+
+            def smooth(paths: list[list[PathPoint]]) -> chain[PathPoint]:
+                return chain(*map(problem.smoothed, paths))
+
             paths: list[list[PathPoint]] = []
             all_ran, asked_to_stop = _prune(
                 beginnings, problem, n_jobs, control, paths_end, paths,
-                lambda: _result(problem, [*points, *refined, *chain(*paths)], choice, descent),
+                lambda: _result(problem, [*points, *refined, *smooth(paths)], choice, descent),
             )  # fmt: skip
-            points += chain(*map(problem.smoothed, paths))
+            points += smooth(paths)
             if not (asked_to_stop or control.was_interrupted):
                 found = _average(paths, problem, settings, control, paths_end)
                 points += problem.smoothed(found)
-        # Of classes the best of several candidates was lucky, and no other network is about to say
-        # so: it is an answer only where no pruning path is.
+        # Of classes the best of several candidates was lucky, and there is no network of about its
+        # size to tell: it is an answer only where no pruning path is.
         if not (all_ran and problem.has_classes):
             points += refined
         # Decoded networks are not to be refitted: that would make other networks of them

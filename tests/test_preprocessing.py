@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sklearn_swat._canonical import Columns, canonical_rows, count_draws, counting_rows
+from sklearn_swat._canonical import Columns, canonical_rows, counting_rows
+from sklearn_swat._draws import count_draws, independent_draws
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._preprocessing import Scaling, moments, representative_rows, split_rows
@@ -21,10 +22,9 @@ def test_repeated_rows_equal_weighted_rows_in_any_order(rows):
     X, y = rows
     weight = np.arange(50) % 3.0
     index = np.random.RandomState(1).permutation(np.repeat(np.arange(50), weight.astype(int)))
-    weighted = canonical_rows(*counting_rows(X, y, weight))
+    weighted = canonical_rows(*counting_rows(X, y, weight, count_draws(weight)))
     repeated = canonical_rows(X[index], y[index], np.ones(len(index)))
-    assert weighted[3] is repeated[3] is None
-    for one, other in zip(weighted[:3], repeated[:3], strict=True):
+    for one, other in zip(weighted, repeated, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -137,31 +137,37 @@ def test_a_mirrored_output_has_no_negative_zeros(rows):
         assert not np.signbit(array).any()
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.1, 7.0, 1e-200])
-def test_weights_that_are_multiples_count_draws_whatever_their_scale(scale):
+def test_weights_that_are_whole_numbers_count_rows():
     for weight, expected in (
         ([1, 2, 3], [1, 2, 3]),
-        ([5, 5, 5], [1, 1, 1]),
-        ([0, 4, 2], [0, 2, 1]),
-        ([1, 1.5, 2.2], [1, 1, 1]),
+        ([4, 0, 2], [4, 0, 2]),
+        ([0.5, 0, 1], [1, 0, 1]),
+        ([1, 2**21], [1, 1]),
+        ([1e300, 1], [1, 1]),
+        ([], []),
     ):
-        assert count_draws(scale * np.array(weight, float)).tolist() == expected
-    assert count_draws(np.array([2.0, 3.0])).tolist() == [2, 3]
-    assert count_draws(np.zeros(2)).tolist() == [0, 0]
-    for most, expected in ((2.0**20, 2.0**20), (2.0**21, 1), (np.inf, 1)):
-        assert count_draws(np.array([1e-300, min(1e-300 * most, 1e300)])).max() == expected
+        assert count_draws(np.array(weight, float)).tolist() == expected
 
 
-def test_equal_rows_are_draws_where_their_features_have_several_targets():
-    X = np.array([0.0, 0, 0, 1, 1, 2, 3])[:, None]
-    target = np.array([0.0, 0, 1, 1, 1, 0, 1])[:, None]
-    found, labels, weight, draws = canonical_rows(X, target, np.ones(7))
-    assert np.column_stack([labels, found]).tolist() == [[0, 0], [0, 2], [1, 0], [1, 1], [1, 3]]
-    assert (4 * weight / weight[0]).tolist() == [4, 2, 2, 4, 2]
-    assert draws.tolist() == [2, 1, 1, 1, 1]  # two of feature 1 may be one that is there twice
-    weighted = canonical_rows(found, labels, np.array([2.0, 1, 1, 2, 1]), np.array([2, 1, 1, 2, 1]))
-    np.testing.assert_array_equal(weighted[3], draws)
-    assert canonical_rows(X[3:], target[3:], np.ones(4))[3] is None
+NOISY = np.array([40.0, 10, 10, 40]), np.array([[0.0], [0], [1], [1]])
+
+
+@pytest.mark.parametrize(
+    ("n_equal", "X", "expected"),
+    [
+        (*NOISY, True),
+        (NOISY[0] / 20, NOISY[1], False),  # no more than a bootstrap sample has
+        ([40, 10, 50], [[0], [0], [1]], True),  # those without another target count as well
+        ([4, 1, *[5] * 11], [[0], *[[i] for i in range(12)]], False),  # one error among copies
+        ([50, 50], [[0], [1]], False),
+        ([20, 20, 0, 0], [[0], [1], [0], [1]], False),  # those of 0 are no observations
+    ],
+)
+def test_equal_rows_are_draws_where_there_are_many_and_some_have_several_targets(
+    n_equal, X, expected
+):
+    draws = independent_draws(np.array(n_equal, float), np.array(X, float))
+    assert draws is None if not expected else draws.tolist() == list(n_equal)
 
 
 def test_rows_of_several_draws_are_on_both_sides_of_a_split():

@@ -69,6 +69,23 @@ def test_an_interaction_of_two_values_is_found_beside_noise():
     assert model.score(X[400:], y[400:]) > 0.85
 
 
+def test_one_error_hides_no_interaction_of_two_values():
+    X = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], 100, axis=0)
+    y = X[:, 0] != X[:, 1]
+    y[50] = ~y[50]
+    model = SWATClassifier(**{**QUICK, "n_restarts": 4, "max_width": 8}).fit(X, y)
+    assert model.score(X[::100], [False, True, True, False]) == 1
+
+
+@pytest.mark.parametrize("factor", [1, 20])
+def test_integer_weights_are_repeated_rows_of_few_values_too(factor):
+    X, y = np.array([[0], [0], [1], [1]]), np.array([0, 1, 0, 1])
+    counts = factor * np.array([4, 1, 1, 4])
+    weighted = SWATClassifier(**QUICK).fit(X, y, sample_weight=counts)
+    repeated = SWATClassifier(**QUICK).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_array_equal(weighted.predict_proba(X), repeated.predict_proba(X))
+
+
 def test_a_power_of_two_and_a_factor_of_a_target_change_no_bit(waves, of_waves):
     X, y = waves
     factors = 2.0 ** np.array([0, 300, -300, 20, 1, -7])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,10 @@ class Problem:
         3,200 rows: what one of them is worth, others do not tell.
         """
         return smoothed(points) if self.has_classes else list(points)
+
+    def smoothed_paths(self, paths: Sequence[Sequence[PathPoint]]) -> list[PathPoint]:
+        """Return the points of several paths, each path smoothed by itself."""
+        return list(chain(*map(self.smoothed, paths)))
 
     def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
         """Return the Pareto front of the networks that raw rows can be given to."""

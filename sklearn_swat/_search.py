@@ -10,7 +10,6 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -163,16 +162,14 @@ def search(
             beginnings.append(start)
         beginnings.append(problem.linear())  # what hidden neurons have to be better than
         if not control.was_interrupted:
-
-            def smooth(paths: list[list[PathPoint]]) -> chain[PathPoint]:
-                return chain(*map(problem.smoothed, paths))
-
             paths: list[list[PathPoint]] = []
             all_ran, asked_to_stop = _prune(
                 beginnings, problem, n_jobs, control, paths_end, paths,
-                lambda: _result(problem, [*points, *refined, *smooth(paths)], choice, descent),
+                lambda: _result(
+                    problem, [*points, *refined, *problem.smoothed_paths(paths)], choice, descent
+                ),
             )  # fmt: skip
-            points += smooth(paths)
+            points += problem.smoothed_paths(paths)
             if not (asked_to_stop or control.was_interrupted):
                 found = _average(paths, problem, settings, control, paths_end)
                 points += problem.smoothed(found)

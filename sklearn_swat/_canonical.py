@@ -58,9 +58,8 @@ def canonical_rows(
     n_draws = np.add.reduceat(np.ones(len(X)) if draws is None else draws[order], starts)
     weight = np.add.reduceat(weight[order], starts)
     distinct, k = both[order[starts]], target.shape[1]
-    X = np.ascontiguousarray(distinct[:, k:])
     return (
-        X,
+        np.ascontiguousarray(distinct[:, k:]),
         np.ascontiguousarray(distinct[:, :k]),
         weight / weight.max(initial=0.0),
         n_draws,

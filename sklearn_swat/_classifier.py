@@ -329,7 +329,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         weight = validate_weights(sample_weight, X)
-        draws = None if sample_weight is None else count_draws(weight)
+        draws = count_draws(weight)  # before class weights, which count nothing
         if self.class_weight is not None:
             weight = weight_classes(weight, self.class_weight, y)
         if reset:

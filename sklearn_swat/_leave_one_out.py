@@ -67,13 +67,10 @@ def leave_one_out(
         Infinite where all depends on one row.
     """
     error = curvature.forward.raw.T - objective.target
+    unit = np.eye(error.shape[1])
     try:
-        if inverse is None:
-            left = _left_by_rows(curvature)
-        else:
-            left = np.eye(error.shape[1]) - _leverage(curvature, inverse)
+        left = _left_by_rows(curvature) if inverse is None else unit - _leverage(curvature, inverse)
         if objective.draws is not None:  # one of several is left out
-            unit = np.eye(error.shape[1])
             left = unit - (unit - left) / objective.draws[:, None, None]
         unseen = np.linalg.solve(left, error[:, :, None])[:, :, 0]
     except np.linalg.LinAlgError:

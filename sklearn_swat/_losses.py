@@ -76,20 +76,20 @@ class Loss(ABC):
         return float(_shares(weight) @ self._row_losses(raw, target))
 
     def standard_error(
-        self, raw: Array, target: Array, weight: Array, draws: Array | None = None
+        self, raw: Array, target: Array, weight: Array, weight_per_draw: Array | None = None
     ) -> float:
         """Estimate the standard error of `value` over the rows.
 
         Rows count as independent draws whose weights are given. A row of weight 2 has
-        the influence of two rows, but is one draw unless `draws` tells otherwise.
+        the influence of two rows, but is one draw unless told otherwise.
 
         Parameters
         ----------
         raw, target : ndarray of shape (n, k)
         weight : ndarray of shape (n,)
             As for `value`.
-        draws : ndarray of shape (n,), optional
-            How many every row stands for, all alike.
+        weight_per_draw : ndarray of shape (n,), optional
+            Of each of the draws that a row stands for, all alike.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class Loss(ABC):
         True
         """
         shares = _shares(weight)
-        each = shares if draws is None else shares / draws
+        each = shares if weight_per_draw is None else weight_per_draw / float(weight.sum())
         if not shares @ each < 1:  # a single draw
             return float("nan")
         losses = self._row_losses(raw, target)

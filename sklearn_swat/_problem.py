@@ -16,7 +16,7 @@ from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
-from ._refinement import Rows, ShouldStop, refine
+from ._refinement import TOLERANCE, Rows, ShouldStop, refine
 from ._screening import Screening, screen
 from ._smoothing import smoothed
 
@@ -27,7 +27,7 @@ SPLIT_DRAWS = 2**16  # that are told apart, about, where rows are split
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
-REFIT, LONG_REFIT, LITTLE_LOSS = (60, 1e-4), (240, 1e-5), 0.01
+REFIT, LONG_REFIT, LITTLE_LOSS = (60, TOLERANCE), (240, 1e-5), 0.01
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -95,8 +95,7 @@ class Problem:
         """Features that networks with hidden neurons are looked for on."""
         n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
         few = self.few(self.train, min(max(n_rows, 2**10), 2**13))
-        weight, draws = self.train.weight, self.train.draws
-        n_all = weight.sum() ** 2 / (weight @ (weight if draws is None else weight / draws))
+        n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight_per_draw)
         return screen(few, n_all)
 
     @cached_property

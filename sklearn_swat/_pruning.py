@@ -305,7 +305,9 @@ def judge(
     raw = network.decision_function(validation.X)
     of_validation_rows = normalised(validation, raw)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so
-        error = loss.standard_error(raw, validation.target, validation.weight, validation.draws)
+        error = loss.standard_error(
+            raw, validation.target, validation.weight, validation.weight_per_draw
+        )
         validation_loss = expected_loss(
             of_validation_rows, left_out, train, validation, loss, reference
         )
@@ -313,10 +315,8 @@ def judge(
             raw = np.concatenate([left_out, raw])
             target = np.concatenate([train.target, validation.target])
             weight = np.concatenate([train.weight, validation.weight])
-            draws = None
-            if train.draws is not None and validation.draws is not None:  # both or neither
-                draws = np.concatenate([train.draws, validation.draws])
-            error = loss.standard_error(raw, target, weight, draws)
+            per_draw = np.concatenate([train.weight_per_draw, validation.weight_per_draw])
+            error = loss.standard_error(raw, target, weight, per_draw)
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 

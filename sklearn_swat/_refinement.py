@@ -71,6 +71,11 @@ class Rows:
         """Independent draws that all rows stand for."""
         return len(self.weight) if self.draws is None else int(self.draws.sum())
 
+    @property
+    def weight_per_draw(self) -> Array:
+        """Weight (n,) of each of the draws that a row stands for."""
+        return self.weight if self.draws is None else self.weight / self.draws
+
 
 class Forward(NamedTuple):
     """A forward pass: weights, biases, inputs (n_in, n) of every layer, raw outputs (k, n)."""

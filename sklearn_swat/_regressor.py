@@ -243,8 +243,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
                 f"y has {target.shape[1]} outputs, but the network has {self.n_outputs_}; pass as "
                 "many as in the first call, or call fit to start anew"
             )
-        draws = None if sample_weight is None else count_draws(weight)
-        return Rows(X, target, weight, draws), "squared_error"
+        return Rows(X, target, weight, count_draws(weight)), "squared_error"
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict targets.

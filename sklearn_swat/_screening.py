@@ -107,8 +107,8 @@ def screen(rows: Rows, n_rows: float) -> Screening:
     [3, 5, 7]
     """
     d = rows.X.shape[1]
-    share = rows.weight / rows.weight.sum()
-    each = share if rows.draws is None else share / rows.draws  # of its draws
+    total = rows.weight.sum()
+    share, each = rows.weight / total, rows.weight_per_draw / total  # of rows, of draws
     y = rows.target - share @ rows.target
     deviation = np.sqrt(share @ np.square(y))
     varies = deviation > 0  # some rows of many may be all alike

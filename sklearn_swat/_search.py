@@ -317,7 +317,7 @@ def _prune(
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
-            paths.append(problem.judged(path[1:]))
+            paths.append(problem.judged(path[1:]))  # the first is as it was given
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)

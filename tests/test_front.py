@@ -115,7 +115,7 @@ def test_a_row_of_several_draws_is_as_many_rows_to_the_standard_error():
     each = rng.uniform(0.5, 2, 30)
     index = np.repeat(np.arange(30), draws)
     np.testing.assert_allclose(
-        loss.standard_error(raw, target, each * draws, draws),
+        loss.standard_error(raw, target, each * draws, each),
         loss.standard_error(raw[index], target[index], each[index]),
     )
 

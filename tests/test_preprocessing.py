@@ -7,6 +7,7 @@ from sklearn_swat._canonical import Columns, canonical_rows, counting_rows
 from sklearn_swat._draws import count_draws, independent_draws
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
+from sklearn_swat._online import with_absent_labels
 from sklearn_swat._preprocessing import Scaling, moments, representative_rows, split_rows
 from sklearn_swat._problem import Problem
 from sklearn_swat._refinement import Rows
@@ -168,6 +169,18 @@ def test_equal_rows_are_draws_where_there_are_many_and_some_have_several_targets
 ):
     draws = independent_draws(np.array(n_equal, float), np.array(X, float))
     assert draws is None if not expected else draws.tolist() == list(n_equal)
+
+
+def test_rows_that_only_announce_a_label_make_no_draws_of_copies():
+    rows = Rows(
+        np.repeat(np.arange(20.0), 10)[:, None],
+        np.repeat([[1.0, 0, 0], [0, 1, 0]], 100, axis=0),
+        np.ones(200),
+    )
+    more = with_absent_labels(rows, LOSSES["softmax"])
+    assert len(more.weight) > 200
+    problem = Problem.of(more, LOSSES["softmax"], 0.2, np.random.RandomState(0))
+    assert problem.rows.draws is None
 
 
 def test_rows_of_several_draws_are_on_both_sides_of_a_split():

@@ -16,14 +16,15 @@ class Adam:
 
     def __init__(self, like: Tensor) -> None:
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
-        self.n_steps = torch.tensor(0.0)
+        # Beside the tensor, so that a CUDA graph of a step counts it.
+        self.n_steps = torch.tensor(0.0, device=like.device)
 
-    def step(self, tensor: Tensor, gradient: Tensor, rate: float) -> None:
+    def step(self, tensor: Tensor, gradient: Tensor, rate: float | Tensor) -> None:
         """Move a tensor by one step, in place."""
         adam(
             [tensor], [gradient], [self.first], [self.second], [], [self.n_steps],
-            foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=0.0,
-            eps=1e-8, maximize=False,
+            foreach=False, capturable=tensor.is_cuda, amsgrad=False, beta1=0.9, beta2=0.999,
+            lr=rate, weight_decay=0.0, eps=1e-8, maximize=False,
         )  # fmt: skip
 
     def keep(self, lines: list[int]) -> None:

@@ -87,8 +87,9 @@ class Decoder(nn.Module):
         """
         G, B, T, _ = latent.shape
         H, L, C = T - d - k, max(depths), G * B
-        counts = torch.tensor([d, H, k], device=latent.device)
-        kinds = self.kind.repeat_interleave(counts, 1, output_size=T)
+        kinds = torch.cat(
+            [self.kind[:, i : i + 1].expand(-1, n, -1) for i, n in enumerate((d, H, k))], 1
+        )
         tokens = self.enter(latent) + kinds[:, None]
         for block in self.blocks:
             tokens = block(tokens, d)
@@ -211,7 +212,7 @@ class NetworkEncoder(nn.Module):
         L, k = network.b_hidden.shape[1], network.b_out.shape[1]
         features, neurons, outputs = states.split([d, L * H, k], 1)
         neurons = neurons.view(C, L, H, -1) * there
-        last = torch.as_tensor(network.depths, device=states.device) - 1
+        last = network.depth_tensor() - 1
         is_last = F.one_hot(last, L).to(states.dtype)[:, :, None, None]
         last_neurons = neurons[torch.arange(C, device=states.device), last]
         inner = network.live_layers()[:, 1:, None, None]  # w_hidden beyond the depth is unused

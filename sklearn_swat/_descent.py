@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from ._activations import ACTIVATION_NAMES
 from ._adam import Adam
 from ._autoencoder import Decoder, MultiScaleAutoencoder, select_depths
 from ._candidates import Candidate, Descent
+from ._captured_step import CapturedStep, stream_for_graphs
 from ._descent_settings import EVALUATION_STEPS, DescentSettings, DescentTask
 from ._losses import LOSSES
 from ._network import SparseMLP
@@ -120,7 +120,10 @@ def descend(
     """
     size = settings.batch_size
     is_small = settings.device.type == "cpu" and (size == "auto" or int(size) <= FULL_BATCH_ROWS)
-    with torch.enable_grad(), one_torch_thread() if is_small else nullcontext():
+    with (
+        torch.enable_grad(),
+        one_torch_thread() if is_small else stream_for_graphs(settings.device),
+    ):
         run = _Run(task, settings, autoencoder, seed)
         try:
             run.descend(report, should_stop)
@@ -166,6 +169,7 @@ class _Run:
         self.free = self._start()
         self.moments = {name: Adam(tensor) for name, tensor in self.free.items()}
         self._choose_decoders()
+        self.captured = CapturedStep()
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.settings.device)
@@ -329,7 +333,22 @@ class _Run:
             self.moments[name] = Adam(tensor)
 
     def _step(self, rate: float, sharpness: float) -> None:
-        rows = self._batch()
+        batch, device = self._draw_batch(), self.settings.device
+        if device.type != "cuda":
+            self._move(rate, sharpness, *batch)
+            return
+        is_hard = sharpness >= 1
+
+        def move(rate: Tensor, soft: Tensor, *batch: Tensor) -> None:
+            self._move(rate, 1.0 if is_hard else soft, *batch)
+
+        numbers = (torch.full((), number, device=device) for number in (rate, sharpness))
+        phase = (len(self.alive), "latent" in self.free, is_hard)
+        self.captured(move, phase, *numbers, *batch)
+
+    def _move(self, rate: float | Tensor, sharpness: float | Tensor, *batch: Tensor) -> None:
+        """Move the free tensors by one step."""
+        rows = self._rows(*batch)
         scores = self._scores()
         threshold = self.free["threshold"]
         network = sharpen(scores, sharpness, threshold=threshold, allowed=self.allowed)
@@ -362,14 +381,18 @@ class _Run:
         loss = data_loss(self.loss_name, raw, rows.target, rows.weight)
         return (loss - rows.weight @ rows.entropy) / self.reference
 
-    def _batch(self) -> _TorchRows:
+    def _draw_batch(self) -> tuple[Tensor, ...]:
+        """Draw which rows a step is to see: nothing for all, or one tensor of their indices."""
         n, size = len(self.train.X), self.settings.batch_size
         if size == "auto":
             size = n if n <= FULL_BATCH_ROWS else AUTO_BATCH_ROWS
         if int(size) >= n:
-            return self.train
+            return ()
         chosen = torch.randperm(n, generator=self.generator)[: int(size)]
-        return self.train.take(chosen.to(self.settings.device))
+        return (chosen.to(self.settings.device),)
+
+    def _rows(self, *batch: Tensor) -> _TorchRows:
+        return self.train.take(*batch) if batch else self.train
 
     def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
         """Judge the hard networks; keep each candidate's best.
@@ -380,7 +403,7 @@ class _Run:
         """
         with torch.no_grad():
             network = self._sharpened()
-            train_loss = self._loss(network, self._batch()).double().cpu().numpy()
+            train_loss = self._loss(network, self._rows(*self._draw_batch())).double().cpu().numpy()
             rows = self.validation
             losses = row_losses(self.loss_name, network(rows.X), rows.target) - rows.entropy
             losses = losses / self.reference

@@ -51,7 +51,7 @@ def data_loss(name: str, raw: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def soft_size(
-    scores: NetworkScores, network: SoftNetwork, threshold: Tensor, sharpness: float
+    scores: NetworkScores, network: SoftNetwork, threshold: Tensor, sharpness: float | Tensor
 ) -> Tensor:
     """Count the non-zero numbers of every candidate softly, plus a share of their magnitude.
 
@@ -67,7 +67,7 @@ def soft_size(
     network : SoftNetwork
         The same, sharpened.
     threshold : Tensor of shape (C,)
-    sharpness : float in [0, 1]
+    sharpness : float in [0, 1], or Tensor of shape ()
 
     Returns
     -------
@@ -90,7 +90,7 @@ def _sum_over_numbers(
 ) -> Tensor:
     """Add up the price of every weight as far as both its ends exist, and 1 for every bias."""
     live = network.gates * network.live_layers()[..., None]  # (C, L, H)
-    last = torch.as_tensor(network.depths, device=live.device) - 1
+    last = network.depth_tensor() - 1
     last_live = live[torch.arange(len(live), device=live.device), last]
     size = (price(layers.w_in) * live[:, None, 0]).sum((1, 2))
     size = size + (price(layers.w_out) * last_live[..., None]).sum((1, 2))

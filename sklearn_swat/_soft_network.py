@@ -53,11 +53,23 @@ class Layers:
         """Return the tensors by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "depths"}
 
+    def depth_tensor(self) -> Tensor:
+        """Return the depths as a tensor (C,).
+
+        On a GPU it is filled there: a CUDA graph cannot copy from the host.
+        """
+        if self.w_in.device.type == "cpu":
+            return torch.as_tensor(self.depths)
+        parts = [
+            torch.full((self.depths.count(depth),), depth, device=self.w_in.device)
+            for depth in sorted(set(self.depths))
+        ]
+        return torch.cat(parts)
+
     def live_layers(self) -> Tensor:
         """Return a (C, L) tensor: 1 where a candidate has that hidden layer, else 0."""
-        depths = torch.as_tensor(self.depths, device=self.w_in.device)[:, None]
         layers = torch.arange(self.b_hidden.shape[1], device=self.w_in.device)[None]
-        return (layers < depths).to(self.w_in.dtype)
+        return (layers < self.depth_tensor()[:, None]).to(self.w_in.dtype)
 
     def rescale_outputs(self, scale: Tensor, shift: Tensor) -> Self:
         """Fold ``raw * scale + shift`` into the last layer.
@@ -164,7 +176,7 @@ def _activate(z: Tensor, shares: Tensor) -> Tensor:
 
 def sharpen(
     scores: NetworkScores,
-    sharpness: float,
+    sharpness: float | Tensor,
     *,
     threshold: Tensor | None = None,
     allowed: Tensor | None = None,
@@ -174,10 +186,10 @@ def sharpen(
     Parameters
     ----------
     scores : NetworkScores
-    sharpness : float in [0, 1]
+    sharpness : float in [0, 1], or Tensor of shape ()
         0: activations mixed at temperature 0.5, gates of slope 2. Rises
         geometrically; at 1 everything is hard, and gradients pass straight
-        through as if it were 0, so that descent can go on.
+        through as if it were 0, so that descent can go on. A tensor is below 1.
     threshold : Tensor of shape (C,), optional
         Weights of smaller magnitude fade (and at sharpness 1 vanish): the
         trainable threshold of arXiv 2410.08339. None leaves every weight.
@@ -188,7 +200,7 @@ def sharpen(
     -------
     SoftNetwork
     """
-    hard = sharpness >= 1
+    hard = _is_hard(sharpness)
     soft_at = 0.0 if hard else sharpness
     activation_scores = scores.activation_scores
     if allowed is not None:
@@ -213,7 +225,7 @@ def sharpen(
     )
 
 
-def presence(weight: Tensor, threshold: Tensor, sharpness: float) -> Tensor:
+def presence(weight: Tensor, threshold: Tensor, sharpness: float | Tensor) -> Tensor:
     """Say how much each weight is there: the soft count's summand.
 
     ``sigmoid(slope * (abs(w) - t))`` with a slope that rises from 20 (arXiv
@@ -223,15 +235,21 @@ def presence(weight: Tensor, threshold: Tensor, sharpness: float) -> Tensor:
     ----------
     weight : Tensor of shape (C, ...)
     threshold : Tensor of shape (C,)
-    sharpness : float in [0, 1]
+    sharpness : float in [0, 1], or Tensor of shape ()
+        As of `sharpen`.
 
     Returns
     -------
     Tensor of the shape of `weight`, from 0 to 1
     """
     excess = weight.abs() - per_candidate(threshold, weight)
-    soft = (excess * (20 * 10 ** (0.0 if sharpness >= 1 else sharpness))).sigmoid()
-    return _straight_through((excess > 0).to(soft.dtype), soft) if sharpness >= 1 else soft
+    hard = _is_hard(sharpness)
+    soft = (excess * (20 * 10 ** (0.0 if hard else sharpness))).sigmoid()
+    return _straight_through((excess > 0).to(soft.dtype), soft) if hard else soft
+
+
+def _is_hard(sharpness: float | Tensor) -> bool:
+    return not isinstance(sharpness, Tensor) and sharpness >= 1
 
 
 def per_candidate(numbers: Tensor, like: Tensor) -> Tensor:

@@ -273,6 +273,7 @@ def test_the_command_line_passes_on_what_it_is_told(monkeypatch):
     assert told == {
         "path": "a.safetensors", "minutes": 2.0, "device": "cpu", "batch_size": 40,
         "learning_rate": 1e-3, "resume": False, "start": "b", "seed": 3, "verbose": False,
+        "config": None, "largest_context": 512,
     }  # fmt: skip
     command.main(["a.safetensors", "--resume"])
     assert told["resume"]

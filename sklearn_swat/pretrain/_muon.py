@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -49,25 +50,37 @@ class Muon(torch.optim.AdamW):
                 loss = closure()
         for group in self.param_groups:
             if group["is_matrix"]:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._step_matrix(parameter, group)
-                        parameter.grad = None  # AdamW leaves it alone
+                self._step_matrices(group)
         super().step()
         return loss
 
-    def _step_matrix(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        """Move all matrices of a group: those of one shape at once, which are few operations."""
+        directions = defaultdict(list)
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                direction = self._accumulate(parameter, group["momentum"])
+                directions[parameter.shape[-2:]].append((parameter, direction))
+                parameter.grad = None  # AdamW leaves it alone
+        for (n_in, n_out), of_shape in directions.items():
+            rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
+            parameters, matrices = zip(*of_shape, strict=True)
+            flat = [matrix.reshape(-1, n_in, n_out) for matrix in matrices]
+            steps = orthogonalise(torch.cat(flat)).split([len(part) for part in flat])
+            for parameter, step in zip(parameters, steps, strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(rate * step.view_as(parameter))
+
+    def _accumulate(self, parameter: Tensor, momentum: float) -> Tensor:
+        """Add the gradient to the momentum; return where the two lead."""
         state = self.state[parameter]
         if not state:
             state["step"] = torch.tensor(0.0)  # AdamW looks for it when it loads a state
             state["momentum"] = torch.zeros_like(parameter)
         state["step"] += 1
-        state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-        ahead = parameter.grad + group["momentum"] * state["momentum"]
-        n_in, n_out = parameter.shape[-2:]
-        rate = group["lr"] * max(1.0, n_out / n_in) ** 0.5
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.sub_(rate * orthogonalise(ahead))
+        state["momentum"].mul_(momentum).add_(parameter.grad)
+        ahead: Tensor = parameter.grad + momentum * state["momentum"]
+        return ahead
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:

@@ -31,12 +31,15 @@ from .._checkpoint import (
     write_whole,
 )
 from .._token_layers import AutoencoderConfig
+from ._growth import grow
 from ._losses import PretrainingLosses, SamplingConfig, total
 from ._muon import Muon
+from ._processes import AverageParameters, n_processes, said_by_first, this_process
 
 BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
 HELD_OUT_BATCHES = 24
 WARM_UP_BATCHES = 300
+SEEDS_APART = 1000  # between the processes of a run
 MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 
@@ -101,7 +104,7 @@ class TimeBudget(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Stop, in skorch's way, when the budget is spent."""
-        if self.elapsed() >= self.seconds:
+        if said_by_first(self.elapsed()) >= self.seconds:
             raise KeyboardInterrupt
 
 
@@ -136,7 +139,7 @@ class KeepProgress(Callback):
         self.epochs = epochs
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Record, then save."""
+        """Record, then save: the first process for all."""
         batches = net.history[-1]["batches"]
         names = sorted({name for batch in batches for name in batch if "_" in name})
         means = {
@@ -148,6 +151,8 @@ class KeepProgress(Callback):
             net.history.record(name, mean)
         best = min((epoch["valid_loss"] for epoch in self.epochs), default=math.inf)
         self.epochs.append({**means, "seconds": self.budget.elapsed()})
+        if this_process() > 0:
+            return
         if means["valid_loss"] < best:
             summary = {
                 **self.record,
@@ -175,6 +180,7 @@ def pretrain(
     start: str | os.PathLike[str] | None = None,
     seed: int = 0,
     config: AutoencoderConfig | None = None,
+    largest_context: int = SamplingConfig.largest_context,
     verbose: bool = True,
 ) -> list[dict[str, float]]:
     """Pretrain an autoencoder.
@@ -199,7 +205,10 @@ def pretrain(
     seed : int, default=0
         Of the initial parameters and of the batches.
     config : AutoencoderConfig, optional
-        None takes the default sizes, or those of `start`.
+        None takes the default sizes, or those of `start`. Beside `start` it can have more
+        rounds and blocks, which change nothing at first.
+    largest_context : int, default=512
+        Rows that a data set has at most for its encoder.
     verbose : bool, default=True
         Show a progress bar and a line per epoch.
 
@@ -213,6 +222,8 @@ def pretrain(
     ------
     FileNotFoundError
         If there is no progress to resume.
+    ValueError
+        If `config` does not continue `start`.
     CheckpointError
         If the progress, or the checkpoint to start at, is damaged or of other sizes.
     OSError
@@ -222,21 +233,22 @@ def pretrain(
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
     for draft in path.parent.glob(f"{glob.escape(path.name)}*{DRAFT}"):
-        draft.unlink()  # of a run that was killed while it wrote
+        draft.unlink(missing_ok=True)  # of a run that was killed while it wrote
     _check_writable(path)
     before: dict[str, Any] = {}
-    if start is not None:
-        config, before = read_header(start)
+    if start is None:
+        autoencoder = MultiScaleAutoencoder(config, torch.Generator().manual_seed(seed))
+    else:
+        sizes, before = read_header(start)
+        autoencoder = grow(load_checkpoint(start), config or sizes, seed)
     first_batch = before.get("n_batches", 0)
-    autoencoder = MultiScaleAutoencoder(config, torch.Generator().manual_seed(seed))
-    rows = 60 * batch_size
-    sampling = SamplingConfig(batch_size=batch_size, rows_per_batch=rows)
-    losses = PretrainingLosses(autoencoder, sampling, seed)
-    if start is not None:
-        autoencoder.load_state_dict(load_checkpoint(start).state_dict())
-        with torch.no_grad():
-            losses.n_batches.fill_(first_batch)
-            losses.step_size.fill_(before.get("step_size", losses.step_size.item()))
+    sampling = SamplingConfig(
+        batch_size=batch_size, rows_per_batch=60 * batch_size, largest_context=largest_context
+    )
+    losses = PretrainingLosses(autoencoder, sampling, seed + SEEDS_APART * this_process())
+    with torch.no_grad():
+        losses.n_batches.fill_(first_batch)
+        losses.step_size.fill_(before.get("step_size", losses.step_size.item()))
     epochs: list[dict[str, float]] = []
     state: dict[str, Any] = {}
     if resume:
@@ -245,12 +257,13 @@ def pretrain(
                 f"there is no progress to resume at {str(progress_path)!r}; "
                 "start without --resume, or name the checkpoint that was being trained"
             )
-        state, epochs = _read_progress(progress_path, losses, device)
+        state, epochs = _read_progress(progress_path, losses)
     spent = epochs[-1]["seconds"] if epochs else 0.0
     budget = TimeBudget(60 * minutes, learning_rate, spent, first_batch)
     record = {
         "sampling": asdict(sampling), "minutes": minutes, "device": device,
-        "learning_rate": learning_rate, "seed": seed, **({"before": before} if before else {}),
+        "learning_rate": learning_rate, "seed": seed, "n_processes": n_processes(),
+        **({"before": before} if before else {}),
     }  # fmt: skip
     net = PretrainingNet(
         losses,
@@ -268,6 +281,7 @@ def pretrain(
         device=device,
         callbacks=[
             ("clipping", GradientNormClipping(1.0)),
+            ("averaging", AverageParameters()),
             ("progress", KeepProgress(path, progress_path, record, budget, epochs)),
             ("budget", budget),
             *([("bar", ProgressBar())] if verbose else []),
@@ -295,11 +309,11 @@ def _check_writable(path: Path) -> None:
 
 
 def _read_progress(
-    path: Path, losses: PretrainingLosses, device: str
+    path: Path, losses: PretrainingLosses
 ) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """Read progress, and go on from its parameters; `weights_only` runs nothing of a file."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         epochs: list[dict[str, float]] = json.loads(state["epochs"])
         losses.load_state_dict(state["module"])
         return {"optimizer": state["optimizer"]}, epochs

@@ -1,5 +1,7 @@
 """Pretraining: what it draws, what it loses, and that it can be taken up again."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from sklearn_swat._similarity import dissimilarity
 from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import __main__ as command
 from sklearn_swat.pretrain import _training
+from sklearn_swat.pretrain._growth import grow
 from sklearn_swat.pretrain._losses import (
     RIDGE,
     PretrainingLosses,
@@ -90,6 +93,17 @@ def test_a_batch_has_the_losses_of_its_kind_and_is_the_same_again():
     assert all(torch.equal(one[name], other[name]) for name in one)
     reconstruction = tiny_losses(reconstruction_share=1.0)(torch.tensor([0]))
     assert set(reconstruction) == {"reconstruction", "similarity"}
+
+
+def test_seeds_and_numbers_of_batches_tell_them_apart():
+    def start(seed, number, is_training=True):
+        losses = tiny_losses(reconstruction_share=0.0).train(is_training)
+        losses.seed = seed
+        losses.n_batches.fill_(number)
+        return float(losses(torch.tensor([0]))["start"].detach())
+
+    assert len({start(seed, number) for seed in (0, 2, 1000) for number in (0, 1)}) == 6
+    assert start(0, 0, is_training=False) == start(2, 1, is_training=False)
 
 
 def test_what_is_left_out_is_not_computed_and_changes_nothing_else():
@@ -238,6 +252,79 @@ def test_training_can_begin_at_a_checkpoint(tmp_path, monkeypatch):
         torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-6)
 
 
+def test_a_grown_autoencoder_computes_the_same_and_learns_in_what_is_new():
+    young = MultiScaleAutoencoder(TINY, torch.Generator().manual_seed(0))
+    grown = grow(young, replace(TINY, data_rounds=3, decoder_blocks=4))
+    generator = torch.Generator().manual_seed(1)
+    X = torch.randn(2, 30, 4, generator=generator)
+    y = torch.randn(2, 30, 1, generator=generator)
+    weight = torch.full((2, 30), 1 / 30)
+    seeds = young.dataset_encoder.draw_seeds(2, 5, generator)
+    points = [each.dataset_encoder(X, y, weight, seeds) for each in (young, grown)]
+    assert torch.equal(*points)
+    decoded = [
+        each.decode(points[0].expand(2, *points[0].shape), 4, 1, [1, 3]) for each in (young, grown)
+    ]
+    for name, tensor in decoded[0].tensors().items():
+        assert torch.equal(decoded[1].tensors()[name], tensor)
+    points[1].square().sum().backward(retain_graph=True)
+    decoded[1].w_in.square().sum().backward()
+    ends = [p for name, p in grown.named_parameters() if "blocks.2.mix.weight" in name]
+    assert len(ends) == 2
+    assert all(end.grad.any() for end in ends)
+
+
+@pytest.mark.parametrize("sizes", [{"data_rounds": 0}, {"model_width": 32}, {"decoder_blocks": 1}])
+def test_an_autoencoder_grows_in_depth_only(sizes):
+    young = MultiScaleAutoencoder(TINY, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="data_rounds and decoder_blocks only, got"):
+        grow(young, replace(TINY, **sizes))
+
+
+TRAINED = """
+import sys
+from pathlib import Path
+import torch
+from sklearn_swat._token_layers import AutoencoderConfig
+from sklearn_swat.pretrain import _processes, _training
+
+_training.BATCHES_PER_EPOCH, _training.HELD_OUT_BATCHES = _processes.BATCHES_APART, 1
+_training.TimeBudget.on_batch_begin = lambda *_, **__: None  # the rate as it is
+folder, name = Path(sys.argv[1]), sys.argv[2]
+config = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
+ends = []
+_training.PretrainingNet.on_train_end = lambda net, *_, **__: ends.append(
+    torch.nn.utils.parameters_to_vector(net.module_.parameters()).detach()
+)
+with _processes.process_group():
+    process = _processes.this_process()
+    if name == "second alone":  # on the batches that the second of several has
+        _training.this_process = lambda: 1
+    path = folder / f"{name} {process}.safetensors"
+    _training.pretrain(path, minutes=1e-6, batch_size=4, config=config, verbose=False)
+torch.save(ends[0], folder / f"{name} {process}.end")
+"""
+
+
+def test_two_processes_train_one_autoencoder_on_batches_of_their_own(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(TRAINED, encoding="utf-8")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, launcher in {"both": torchrun, "first alone": [], "second alone": []}.items():
+        command = [sys.executable, *launcher, str(script), str(tmp_path), name]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def end(name):
+        return torch.load(tmp_path / f"{name}.end")
+
+    assert torch.equal(end("both 0"), end("both 1"))
+    first, second = end("first alone 0"), end("second alone 0")
+    from_the_mean = (end("both 0") - (first + second) / 2).norm()
+    assert from_the_mean < 0.01 * (first - second).norm()
+    assert read_header(tmp_path / "both 0.safetensors")[1]["n_processes"] == 2
+    assert not (tmp_path / "both 1.safetensors").exists()  # the first alone writes
+
+
 def test_resuming_without_progress_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="start without --resume"):
         _training.pretrain(tmp_path / "none.safetensors", minutes=1, resume=True, verbose=False)
@@ -275,6 +362,10 @@ def test_the_command_line_passes_on_what_it_is_told(monkeypatch):
         "learning_rate": 1e-3, "resume": False, "start": "b", "seed": 3, "verbose": False,
         "config": None, "largest_context": 512,
     }  # fmt: skip
+    command.main(["a.safetensors", "--from", "b"])
+    assert told["start"] == "b"
+    command.main(["a.safetensors", "--data-rounds", "6"])
+    assert told["config"] == AutoencoderConfig(data_rounds=6)
     command.main(["a.safetensors", "--resume"])
     assert told["resume"]
     assert told["verbose"]

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -180,10 +181,12 @@ class PretrainingLosses(nn.Module):
             pays, and in evaluation mode "size", what it pays for.
         """
         if self.training:
-            seed = 2 * (int(self.n_batches) + 2**30 * self.seed)
+            # Hashed to 32 bits, all that torch's generator on the CPU looks at.
+            sequence = np.random.SeedSequence((self.seed, int(self.n_batches)))
+            seed = int(sequence.generate_state(1)[0]) & ~1
             self.n_batches += 1
         else:
-            seed = 2 * int(index) + 1  # never one of training's
+            seed = 2 * int(index) + 1  # odd: never one of training's
         generator = Generator(device=self.step_size.device).manual_seed(seed)
         sampler = Sampler(generator, self.config.function_shares)
         sharpness = self._draw_sharpness(sampler)

@@ -43,6 +43,17 @@ class Activation:
     torch: Callable[[Tensor], Tensor]
 
 
+def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # NumPy's tanh is four times as fast as SciPy's expit, but where little is left of 1 - 1.
+    values = np.tanh(0.5 * z)
+    values *= 0.5
+    values += 0.5
+    is_low = z < -12
+    if is_low.any():
+        values[is_low] = expit(z[is_low])
+    return values
+
+
 def _leaky_relu(z: Tensor) -> Tensor:
     # Not z.maximum(LEAKY_SLOPE * z): its gradient takes four passes more.
     from torch.nn.functional import leaky_relu
@@ -53,7 +64,7 @@ def _leaky_relu(z: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("sigmoid", expit, lambda a: a * (1 - a), lambda z: z.sigmoid()),
+        Activation("sigmoid", _sigmoid, lambda a: a * (1 - a), lambda z: z.sigmoid()),
         Activation("tanh", np.tanh, lambda a: 1 - a * a, lambda z: z.tanh()),
         Activation(
             "leaky_relu",

@@ -64,6 +64,9 @@ _ROUND_TOLERANCE, _ROUND_GAIN = 1e-3, 1e-5
 # which weights serve a network of 20 numbers, one of 200 does not tell. In larger ones they fit
 # noise, and in every round they take 10 % more time for networks that are no better.
 _GROWS_BELOW, _GROWN, _FEWEST_GROWN = 80, 0.2, 3
+# Validation loss down to which rounds compute in single precision, beside noise far above its
+# rounding. Refits of the front do not, nor do the curvatures that are inverted.
+_PRECISE_BELOW = 0.01
 _MOST_PRECISION = 90.0  # of the prior on the weights of linear networks
 _SINGLE_STEPS_BELOW = 40  # below this size remove one weight per round
 _NOMINATED = 8  # removals that are tried by their true loss, of which the best is done
@@ -232,8 +235,10 @@ def pruning_rounds(
             break
         l2 = prior_strength(point, train, loss)
         objective = Objective(network, train, loss, l2)
+        is_rough = point.validation_loss > _PRECISE_BELOW
+        rough = objective.in_single() if is_rough else objective
         with one_blas_thread(), np.errstate(all="ignore"):
-            x = minimise(objective, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
+            x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
             refined = objective.to_network(x)
             inverse, left_out = None, None
             if can_leave_out(train, loss, len(x)):
@@ -246,11 +251,12 @@ def pruning_rounds(
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(refined, train, loss, l2, features).more(count)
                 grown = Objective(larger, train, loss, l2)
-                x_grown = minimise(grown, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
+                rough_grown = grown.in_single() if is_rough else grown
+                x_grown = minimise(rough_grown, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
                 if grown.value(x_grown) <= objective.value(x):
-                    objective, x, inverse = grown, x_grown, None
+                    objective, rough, x, inverse = grown, rough_grown, x_grown, None
                     n_grown = max(0, len(x) - size)  # neurons may have died
-            x = _remove_least_salient(objective, x, keep, n_grown, inverse)
+            x = _remove_least_salient(objective, x, keep, n_grown, inverse, rough)
             network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, not may_grow
     constant = constant_network(network, train, loss)
@@ -351,12 +357,18 @@ def _inverted(matrix: Array) -> Array | None:
 
 
 def _remove_least_salient(
-    objective: Objective, x: Array, keep: float, n_grown: int, inverse: Array | None = None
+    objective: Objective,
+    x: Array,
+    keep: float,
+    n_grown: int,
+    inverse: Array | None = None,
+    rough: Objective | None = None,
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
     Those are what `keep` leaves of the parameters that were not grown, and `n_grown` more.
-    An inverse of the curvature that is known already is used up.
+    An inverse of the curvature that is known already is used up. Removals are tried by the
+    `rough` objective, if it is given.
     """
     size = len(x)
     if size > FULL_CURVATURE_WEIGHTS:
@@ -369,7 +381,7 @@ def _remove_least_salient(
         inverse = _inverted(objective.curvature(x))
     if inverse is None:
         return _without_least(objective, x, objective.curvature_diagonal(x) * x * x, count)
-    return _surgeon(objective, x, inverse, count)
+    return _surgeon(rough or objective, x, inverse, count)
 
 
 def _without_least(objective: Objective, x: Array, saliency: Array, count: int) -> Array:

@@ -42,6 +42,7 @@ CURVATURE_PAIRS = 2000
 # Rows that L-BFGS takes at a time: what layers of 16 neurons say of them stays in a processor's
 # cache. Of 24,000 rows and more, a gradient takes half of the time that it takes with all at once.
 BLOCK_ROWS = 8192
+LARGEST_IN_SINGLE = 1e6  # standard deviations: far from where sums of single precision overflow
 TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to gain
 # Damping of Levenberg-Marquardt, a share of the curvature's diagonal: at first, at least, and by
 # what it falls after a step that gained most of what the quadratic model had promised, and rises
@@ -183,8 +184,11 @@ class Objective:
     def in_single(self) -> Objective:
         """Return the same objective with layers and Gauss-Newton matrices in single precision.
 
-        It takes half of the time. Losses, and parameters, stay in double precision.
+        The arithmetic takes half of the time. Losses and parameters stay in double precision, and
+        all does where features reach further than `LARGEST_IN_SINGLE`.
         """
+        if not np.abs(self.inputs).max(initial=0.0) < LARGEST_IN_SINGLE:
+            return self
         single = copy.copy(self)
         single.inputs = self.inputs.astype(np.float32)
         return single

@@ -22,7 +22,7 @@ BLOCK = re.compile(
     r"(?:\s*^!\[[^\]]*\]\((?P<picture>[^)]*)\))?",
     re.M | re.S,
 )
-NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?=f\b|(?![\w.]*\w))")
 
 
 def pages():

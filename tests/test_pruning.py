@@ -145,6 +145,50 @@ def test_curvature_of_many_rows_is_close_to_that_of_all(monkeypatch):
     np.testing.assert_allclose(sampled, exact, rtol=0.25)
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_an_objective_in_single_precision_is_the_same_to_that_precision(loss):
+    network, rows = random_network(3, loss), random_rows(loss)
+    objective = Objective(network, rows, loss, 0.01)
+    single, x = objective.in_single(), objective.start
+    assert single.forward(x).hidden[-1].dtype == np.float32
+    assert objective.forward(x).hidden[-1].dtype == np.float64
+    np.testing.assert_allclose(single.value(x), objective.value(x), rtol=1e-5)
+    pairs = zip(single.value_and_gradient(x), objective.value_and_gradient(x), strict=True)
+    for rough, exact in pairs:
+        assert np.asarray(rough).dtype == np.float64
+        np.testing.assert_allclose(rough, exact, rtol=1e-3, atol=1e-5)
+    assert single.curvature(x).dtype == np.float64
+    np.testing.assert_allclose(single.curvature(x), objective.curvature(x), rtol=1e-3, atol=1e-4)
+    found = [each.value(minimise(each, 60, None)) for each in (single, objective)]
+    assert found[0] == pytest.approx(found[1], rel=0.02)
+
+
+def test_features_beyond_single_precision_stay_in_double():
+    rows = random_rows(SQUARED)
+    rows.X[0, 0] = 1e30
+    objective = Objective(random_network(1, SQUARED), rows, SQUARED, 0.01)
+    assert objective.in_single() is objective
+
+
+def test_damping_follows_the_promised_gain():
+    rows = random_rows(SQUARED, n=200)
+    tried, models = [], []
+
+    class Counting(Objective):
+        def value_of(self, x, forward):
+            tried.append(x)
+            return super().value_of(x, forward)
+
+        def quadratic_model(self, x, forward):
+            models.append(x)
+            return super().quadratic_model(x, forward)
+
+    for seed in range(8):
+        network = random_network(1, SQUARED, seed=seed)
+        minimise(Counting(network, rows, SQUARED, 1e-3), 400, None)
+    assert len(tried) - 8 < 1.6 * len(models)  # 2.1 times with a damping that falls after any gain
+
+
 @given(seed=st.integers(0, 1000), depth=st.integers(0, 4))
 @settings(max_examples=40, deadline=None)
 def test_live_parameters_round_trip_to_the_same_network(seed, depth):

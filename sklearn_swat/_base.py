@@ -32,7 +32,7 @@ from ._parameters import (
     start_network,
     torch_device,
 )
-from ._refinement import Rows
+from ._rows import Rows
 from ._search import SearchResult, search, to_device
 
 

@@ -16,7 +16,7 @@ from ._base import BaseSWAT
 from ._draws import count_draws
 from ._losses import LOSSES
 from ._online import with_absent_labels
-from ._refinement import Rows
+from ._rows import Rows
 from ._validation import (
     is_multilabel,
     validate_classes,

@@ -45,7 +45,7 @@ from ._start_points import (
 from ._threads import one_torch_thread
 
 if TYPE_CHECKING:
-    from ._refinement import Rows
+    from ._rows import Rows
 
 HARD_FROM = 0.7  # share of the steps after which the soft networks are hard
 HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are dropped

@@ -13,7 +13,7 @@ from ._network import SparseMLP
 if TYPE_CHECKING:
     import torch
 
-    from ._refinement import Rows
+    from ._rows import Rows
 
 EVALUATION_STEPS = 5  # steps between two verdicts on the hard networks
 

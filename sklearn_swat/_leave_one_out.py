@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._losses import Loss, normalised_loss
-from ._refinement import CURVATURE_PAIRS, Curvature, Objective, Rows
+from ._penalised_loss import CURVATURE_PAIRS, Curvature, Objective
+from ._rows import Rows
 
 Array = NDArray[np.float64]
 

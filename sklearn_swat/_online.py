@@ -39,8 +39,10 @@ from numpy.typing import NDArray
 
 from ._losses import Loss
 from ._network import SparseMLP
+from ._penalised_loss import Objective, diagonal
 from ._preprocessing import Scaling, total_weight
-from ._refinement import FULL_CURVATURE_WEIGHTS, Objective, Rows, diagonal, minimise, solve
+from ._refinement import FULL_CURVATURE_WEIGHTS, minimise, solve
+from ._rows import Rows
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]

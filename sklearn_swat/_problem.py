@@ -16,7 +16,8 @@ from ._losses import Loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
-from ._refinement import TOLERANCE, Rows, ShouldStop, refine
+from ._refinement import TOLERANCE, ShouldStop, refine
+from ._rows import Rows, take_rows
 from ._screening import Screening, screen
 from ._smoothing import smoothed
 
@@ -156,12 +157,6 @@ class Problem:
     def constant(self) -> SparseMLP:
         """Return the best constant of the training rows."""
         return constant_network(self.linear(), self.train, self.loss)
-
-
-def take_rows(rows: Rows, index: NDArray[np.intp]) -> Rows:
-    """Return some of the rows."""
-    draws = None if rows.draws is None else rows.draws[index]
-    return Rows(rows.X[index], rows.target[index], rows.weight[index], draws)
 
 
 def _split(

@@ -26,31 +26,10 @@ from numpy.typing import NDArray
 from ._leave_one_out import RIDGE, can_leave_out, expected_loss, leave_one_out
 from ._losses import PRECISION, Loss, normalised_loss
 from ._network import SparseMLP
-from ._refinement import (
-    FULL_CURVATURE_WEIGHTS,
-    Objective,
-    Rows,
-    ShouldStop,
-    diagonal,
-    minimise,
-    refine,
-    solve,
-)
+from ._penalised_loss import Objective, diagonal
+from ._refinement import FULL_CURVATURE_WEIGHTS, ShouldStop, minimise, refine, solve
+from ._rows import Rows
 from ._threads import one_blas_thread
-
-__all__ = [
-    "PathPoint",
-    "Rows",
-    "choose",
-    "constant_network",
-    "fold_linear_layers",
-    "folded_nnz",
-    "judge",
-    "pareto_front",
-    "prior_strength",
-    "pruning_rounds",
-    "refine",
-]
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin, _fit_context
 
 from ._base import BaseSWAT
 from ._draws import count_draws
-from ._refinement import Rows
+from ._rows import Rows
 from ._validation import validate_rows_and_targets, validate_weights
 
 Array = NDArray[np.float64]

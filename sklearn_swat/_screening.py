@@ -22,7 +22,8 @@ from scipy.linalg import solve
 from scipy.special import betainc, ndtri
 
 from ._network import SparseMLP
-from ._refinement import Rows, diagonal
+from ._penalised_loss import diagonal
+from ._rows import Rows
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]

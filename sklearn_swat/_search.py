@@ -26,7 +26,8 @@ from ._network import SparseMLP
 from ._online import Memory, mean_curvature
 from ._problem import Problem
 from ._pruning import PathPoint, choose, constant_network, pruning_rounds
-from ._refinement import Rows, ShouldStop
+from ._refinement import ShouldStop
+from ._rows import Rows
 from ._screening import Screening
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]

@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 from ._classifier import SWATClassifier
 from ._control import Deadline, Task
 from ._network import MAX_DEPTH
-from ._refinement import Rows
 from ._regressor import SWATRegressor
+from ._rows import Rows
 from ._teacher import Teacher, read_teacher
 from ._validation import validate_rows
 

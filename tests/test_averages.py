@@ -17,7 +17,7 @@ from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint, folded_nnz
-from sklearn_swat._refinement import Rows
+from sklearn_swat._rows import Rows
 
 
 def network(*widths, seed=0, k=1, d=3, names="tanh", out="identity"):

@@ -19,7 +19,7 @@ from sklearn_swat._front import feature_importances, find
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import PathPoint, judge
-from sklearn_swat._refinement import Rows
+from sklearn_swat._rows import Rows
 
 QUICK = {"max_iter": 5, "n_restarts": 1, "depth": [1], "random_state": 0}
 COLUMNS = [

@@ -14,8 +14,10 @@ from sklearn_swat._leave_one_out import (
 )
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
+from sklearn_swat._penalised_loss import Objective
 from sklearn_swat._pruning import _inverted, pruning_rounds
-from sklearn_swat._refinement import Objective, Rows, minimise
+from sklearn_swat._refinement import minimise
+from sklearn_swat._rows import Rows
 
 SQUARED = LOSSES["squared_error"]
 L2 = 0.02

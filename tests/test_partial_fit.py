@@ -15,7 +15,8 @@ from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._online import Memory, mean_curvature, update, with_absent_labels
 from sklearn_swat._preprocessing import Scaling
-from sklearn_swat._refinement import Rows, refine
+from sklearn_swat._refinement import refine
+from sklearn_swat._rows import Rows
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "max_width": 6, "random_state": 0}
 

@@ -10,7 +10,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._online import with_absent_labels
 from sklearn_swat._preprocessing import Scaling, moments, representative_rows, split_rows
 from sklearn_swat._problem import Problem
-from sklearn_swat._refinement import Rows
+from sklearn_swat._rows import Rows
 
 
 @pytest.fixture

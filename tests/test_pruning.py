@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from sklearn_swat import _refinement
+from sklearn_swat import _penalised_loss, _refinement
 from sklearn_swat._activations import ACTIVATION_NAMES
 from sklearn_swat._leave_one_out import expected_loss
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
+from sklearn_swat._penalised_loss import Objective
 from sklearn_swat._pruning import (
     PathPoint,
-    Rows,
     _inverted,
     _remove_least_salient,
     choose,
@@ -31,9 +31,9 @@ from sklearn_swat._pruning import (
     pareto_front,
     prior_strength,
     pruning_rounds,
-    refine,
 )
-from sklearn_swat._refinement import LEAST_GAIN, Objective, minimise
+from sklearn_swat._refinement import LEAST_GAIN, minimise, refine
+from sklearn_swat._rows import Rows
 
 SQUARED = LOSSES["squared_error"]
 
@@ -107,7 +107,7 @@ def test_blocks_of_rows_have_the_value_and_gradient_of_all(loss, monkeypatch):
     network = random_network(2, loss)
     whole = Objective(network, rows, loss, 0.01)
     value, gradient = whole.value_and_gradient(whole.start)
-    monkeypatch.setattr(_refinement, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(_penalised_loss, "BLOCK_ROWS", 7)
     objective = Objective(network, rows, loss, 0.01)
     by_blocks = objective.value_and_gradient(objective.start)
     assert (len(whole._blocks), len(objective._blocks)) == (1, 4)
@@ -139,7 +139,7 @@ def test_curvature_of_many_rows_is_close_to_that_of_all(monkeypatch):
     rows = random_rows(SQUARED, n=9000)
     objective = Objective(random_network(1, SQUARED), rows, SQUARED, l2=0.0)
     sampled = objective.curvature_diagonal(objective.start)
-    monkeypatch.setattr(_refinement, "CURVATURE_PAIRS", 10**9)
+    monkeypatch.setattr(_penalised_loss, "CURVATURE_PAIRS", 10**9)
     exact = objective.curvature_diagonal(objective.start)
     assert (sampled != exact).any()
     np.testing.assert_allclose(sampled, exact, rtol=0.25)

@@ -6,7 +6,7 @@ from sklearn.datasets import make_friedman1
 
 from sklearn_swat import SWATRegressor
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._refinement import Rows
+from sklearn_swat._rows import Rows
 from sklearn_swat._screening import FEW_FEATURES, LEAST_RELEVANT, Screening, screen
 
 

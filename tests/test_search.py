@@ -14,7 +14,7 @@ from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint
-from sklearn_swat._refinement import Rows
+from sklearn_swat._rows import Rows
 from sklearn_swat._search import BEGINNING_PRICE, N_PATHS, N_REFINED, _most_promising
 
 

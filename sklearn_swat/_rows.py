@@ -1,0 +1,48 @@
+"""Rows of data as every stage of a fit takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of data as every loss takes them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        Features, float64.
+    target : ndarray of shape (n, k)
+        Targets as the loss wants them.
+    weight : ndarray of shape (n,)
+        Non-negative row weights of any positive sum.
+    draws : ndarray of shape (n,), optional
+        Whole numbers: independent draws that every row stands for. Without it each is one.
+    """
+
+    X: Array
+    target: Array
+    weight: Array
+    draws: Array | None = None
+
+    @property
+    def n_draws(self) -> int:
+        """Independent draws that all rows stand for."""
+        return len(self.weight) if self.draws is None else int(self.draws.sum())
+
+    @property
+    def weight_per_draw(self) -> Array:
+        """Weight (n,) of each of the draws that a row stands for."""
+        return self.weight if self.draws is None else self.weight / self.draws
+
+
+def take_rows(rows: Rows, index: NDArray[np.intp]) -> Rows:
+    """Return some of the rows."""
+    draws = None if rows.draws is None else rows.draws[index]
+    return Rows(rows.X[index], rows.target[index], rows.weight[index], draws)

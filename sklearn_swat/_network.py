@@ -443,6 +443,8 @@ def _remove_dead_neurons(weights: list[Array], biases: list[Array], names: list[
     """
     for i in range(len(names)):
         constant = ~weights[i].any(axis=0)
+        if not constant.any():
+            continue
         values = [
             float(ACTIVATIONS[names[i][j]].value(biases[i][j : j + 1])[0])
             for j in np.flatnonzero(constant)
@@ -451,7 +453,9 @@ def _remove_dead_neurons(weights: list[Array], biases: list[Array], names: list[
             biases[i + 1] = biases[i + 1] + np.array(values) @ weights[i + 1][constant]
         _keep_neurons(weights, biases, names, i, ~constant)
     for i in reversed(range(len(names))):
-        _keep_neurons(weights, biases, names, i, weights[i + 1].any(axis=1))
+        is_heard = weights[i + 1].any(axis=1)
+        if not is_heard.all():
+            _keep_neurons(weights, biases, names, i, is_heard)
     if not np.isfinite(np.concatenate(biases)).all():
         raise ValueError("folding constant neurons overflowed: use weights below 1e150")
     if any(len(layer) == 0 for layer in names):  # then every hidden layer is empty by now
@@ -476,5 +480,7 @@ def _keep_neurons(
 def _group_by_activation(weights: list[Array], biases: list[Array], names: list[list[str]]) -> None:
     """Sort the neurons of every hidden layer by activation, otherwise as they were."""
     for i, layer in enumerate(names):
-        order = np.argsort([ACTIVATION_NAMES.index(name) for name in layer], kind="stable")
-        _keep_neurons(weights, biases, names, i, order)
+        places = [ACTIVATION_NAMES.index(name) for name in layer]
+        if places != sorted(places):
+            order = np.argsort(places, kind="stable")
+            _keep_neurons(weights, biases, names, i, order)

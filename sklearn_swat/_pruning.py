@@ -22,12 +22,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from ._leave_one_out import RIDGE, can_leave_out, expected_loss, leave_one_out
 from ._losses import PRECISION, Loss, normalised_loss
 from ._network import SparseMLP
 from ._penalised_loss import Objective, diagonal
-from ._refinement import FULL_CURVATURE_WEIGHTS, ShouldStop, minimise, refine, solve
+from ._refinement import FULL_CURVATURE_WEIGHTS, ShouldStop, minimise, refine
 from ._rows import Rows
 from ._threads import one_blas_thread
 
@@ -331,8 +332,12 @@ def _inverted(matrix: Array) -> Array | None:
     """Return the inverse of a curvature (p, p), if there is one to working precision."""
     matrix = matrix.copy()
     diagonal(matrix)[:] += RIDGE * diagonal(matrix).max()
-    inverse = solve(matrix, np.eye(len(matrix)))
-    return inverse if inverse is not None and np.isfinite(inverse).all() else None
+    lower, failed = dpotrf(matrix, lower=1, clean=0)
+    if failed:
+        return None
+    inverse, _ = dpotri(lower, lower=1, overwrite_c=1)  # its upper triangle is left over
+    inverse = np.where(np.tri(len(inverse), dtype=bool), inverse, inverse.T)
+    return inverse if np.isfinite(inverse).all() else None
 
 
 def _remove_least_salient(

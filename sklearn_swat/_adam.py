@@ -16,8 +16,8 @@ class Adam:
 
     def __init__(self, like: Tensor) -> None:
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
-        # Beside the tensor, so that a CUDA graph of a step counts it.
-        self.n_steps = torch.tensor(0.0, device=like.device)
+        # On a GPU, so that a CUDA graph of a step counts it; elsewhere torch reads it on the host.
+        self.n_steps = torch.tensor(0.0, device=like.device if like.is_cuda else "cpu")
 
     def step(self, tensor: Tensor, gradient: Tensor, rate: float | Tensor) -> None:
         """Move a tensor by one step, in place."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import torch
 from torch import Tensor
 
-_streams = threading.local()  # one per device: torch keeps memory for every stream that it saw
+_streams = threading.local()  # one per GPU: torch keeps memory for every stream that it saw
 
 
 @contextmanager
@@ -25,10 +25,11 @@ def stream_for_graphs(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
+    index = torch.cuda.current_device() if device.index is None else device.index
     streams = _streams.__dict__
-    if str(device) not in streams:
-        streams[str(device)] = torch.cuda.Stream(device)
-    stream, before = streams[str(device)], torch.cuda.current_stream(device)
+    if str(index) not in streams:
+        streams[str(index)] = torch.cuda.Stream(index)
+    stream, before = streams[str(index)], torch.cuda.current_stream(index)
     stream.wait_stream(before)
     with torch.cuda.stream(stream):
         yield
@@ -36,11 +37,16 @@ def stream_for_graphs(device: torch.device) -> Iterator[None]:
 
 
 class CapturedStep:
-    """Calls functions that work in place on a CUDA device: the second call captures a graph."""
+    """Calls functions that work in place on a CUDA device: the second call captures a graph.
+
+    A graph has memory of its own, as much as one call takes. Where that is too much, the
+    function is called as it is.
+    """
 
     def __init__(self) -> None:
         self.key: Hashable = None
         self.graph: torch.cuda.CUDAGraph | None = None
+        self.fits = True  # the memory of a graph beside that of calls
         self.arguments: list[Tensor] = []
 
     def __call__(self, function: Callable[..., None], key: Hashable, *arguments: Tensor) -> None:
@@ -63,9 +69,16 @@ class CapturedStep:
             return
         for own, argument in zip(self.arguments, arguments, strict=True):
             own.copy_(argument)
+        if self.graph is None and self.fits:
+            try:
+                self.graph = self._capture(function)
+            except torch.OutOfMemoryError:
+                self.fits = False
+                torch.cuda.empty_cache()
         if self.graph is None:
-            self.graph = self._capture(function)
-        self.graph.replay()
+            function(*self.arguments)
+        else:
+            self.graph.replay()
 
     def _capture(self, function: Callable[..., None]) -> torch.cuda.CUDAGraph:
         # Not `torch.cuda.graph`: that collects garbage and empties torch's cache of memory,

@@ -326,6 +326,7 @@ class _Run:
         """Go on with the weights that the latent points stand for."""
         with torch.no_grad():
             parts = self._scores().tensors()
+        self.captured = CapturedStep()  # graphs know where tensors are
         del self.free["latent"], self.moments["latent"]
         self.decoder_parameters = {}
         for name, tensor in parts.items():
@@ -343,8 +344,7 @@ class _Run:
             self._move(rate, 1.0 if is_hard else soft, *batch)
 
         numbers = (torch.full((), number, device=device) for number in (rate, sharpness))
-        phase = (len(self.alive), "latent" in self.free, is_hard)
-        self.captured(move, phase, *numbers, *batch)
+        self.captured(move, is_hard, *numbers, *batch)
 
     def _move(self, rate: float | Tensor, sharpness: float | Tensor, *batch: Tensor) -> None:
         """Move the free tensors by one step."""
@@ -446,6 +446,7 @@ class _Run:
             return
         ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].price)
         kept = sorted(ranking[:n_kept])
+        self.captured = CapturedStep()
         self.alive = [self.alive[i] for i in kept]
         self.free = {
             name: tensor.detach()[kept].requires_grad_() for name, tensor in self.free.items()

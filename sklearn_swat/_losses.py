@@ -120,10 +120,6 @@ class Loss(ABC):
         deviation = losses - shares @ losses
         return float(np.sqrt((shares * deviation) @ (each * deviation) / (1 - shares @ each)))
 
-    def gradient(self, raw: Array, target: Array, weight: Array) -> Array:
-        """Return the gradient of `value` by the raw outputs, shape (n, k)."""
-        return self.on(target, weight).gradient(raw)
-
     def entropy(self, target: Array) -> Array:
         """Return the entropy of every row's target, (n,): 0 unless it is a probability."""
         return np.zeros(len(target))

@@ -42,7 +42,7 @@ from ._network import SparseMLP
 from ._penalised_loss import Objective, diagonal
 from ._preprocessing import Scaling, total_weight
 from ._refinement import FULL_CURVATURE_WEIGHTS, minimise, solve
-from ._rows import Rows
+from ._rows import Rows, take_rows
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -168,8 +168,14 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
         return network, memory
     scaling = memory.scaling
     standard = scaling.unfold(network)
+    counting = take_rows(rows, np.flatnonzero(rows.weight))  # the curvature takes some of them
     with one_blas_thread(), np.errstate(all="ignore"):
-        batch = Rows(scaling.scale_inputs(rows.X), scaling.scale_targets(rows.target), rows.weight)
+        batch = replace(
+            counting,
+            X=scaling.scale_inputs(counting.X),
+            target=scaling.scale_targets(counting.target),
+            draws=None,
+        )
         share = total_weight(rows.weight) / memory.weight
         pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None

@@ -32,7 +32,7 @@ CURVATURE_PAIRS = 2000
 # Rows that L-BFGS takes at a time: what layers of 16 neurons say of them stays in a processor's
 # cache. Of 24,000 rows and more, a gradient takes half of the time that it takes with all at once.
 BLOCK_ROWS = 8192
-LARGEST_IN_SINGLE = 1e6  # standard deviations: far from where sums of single precision overflow
+LARGEST_IN_SINGLE = 1e6  # so that layer upon layer of products is far from an overflow
 
 
 class Forward(NamedTuple):
@@ -135,9 +135,11 @@ class Objective:
         """Return the same objective with layers and Gauss-Newton matrices in single precision.
 
         The arithmetic takes half of the time. Losses and parameters stay in double precision, and
-        all does where features reach further than `LARGEST_IN_SINGLE`.
+        all does where features or weights reach further than `LARGEST_IN_SINGLE`.
         """
-        if not np.abs(self.inputs).max(initial=0.0) < LARGEST_IN_SINGLE:
+        if not max(np.abs(part).max(initial=0.0) for part in (self.inputs, self.full)) < (
+            LARGEST_IN_SINGLE
+        ):
             return self
         single = copy.copy(self)
         single.inputs = self.inputs.astype(np.float32)
@@ -150,7 +152,9 @@ class Objective:
 
     def to_network(self, x: Array) -> SparseMLP:
         """Return the network with live parameters (p,); a zero removes its weight."""
-        return self._network(*self.layers(x))
+        full = np.zeros_like(self.full)
+        full[self.live] = x
+        return self._network(*self._split(full))
 
     def _network(self, weights: list[Array], biases: list[Array]) -> SparseMLP:
         first = np.zeros((self.network.n_features, weights[0].shape[1]))

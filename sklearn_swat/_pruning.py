@@ -216,8 +216,8 @@ def pruning_rounds(
         l2 = prior_strength(point, train, loss)
         objective = Objective(network, train, loss, l2)
         is_rough = point.validation_loss > _PRECISE_BELOW
-        rough = objective.in_single() if is_rough else objective
         with one_blas_thread(), np.errstate(all="ignore"):
+            rough = objective.in_single() if is_rough else objective
             x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
             refined = objective.to_network(x)
             inverse, left_out = None, None

@@ -29,12 +29,12 @@ ShouldStop = Callable[[], bool]
 # instead of 300, networks of clean tables stop short of what their weights can do.
 FULL_CURVATURE_WEIGHTS = 300
 TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to gain
-# Damping of Levenberg-Marquardt, a share of the curvature's diagonal: at first, at least, and by
-# what it falls after a step that gained most of what the quadratic model had promised, and rises
-# after one that gained little or nothing [1]_. Steps that are tried in vain are 30 % fewer than
-# where it falls after every gain.
+# Damping of Levenberg-Marquardt, a share of the curvature's diagonal. It rises by a factor until a
+# step gains, falls by that after a step that gained most of what the quadratic model had promised,
+# and rises somewhat after one that gained little of it [1]_. Steps that are tried in vain are 30 %
+# fewer than where it falls after every gain.
 FIRST_DAMPING, LEAST_DAMPING, DAMPING_FACTOR, DISTRUST = 1e-3, 1e-8, 8.0, 2.0
-TRUSTED, DISTRUSTED = 0.75, 0.25  # shares of the promised gain
+TRUSTED, DISTRUSTED = 0.75, 0.25  # shares of the promised gain: most, and little
 LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain; a share where the loss is above 1
 
 

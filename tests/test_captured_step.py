@@ -65,14 +65,30 @@ def test_a_capture_that_fails_says_why(log):
     step = CapturedStep()
     Graph.captured = None
 
-    def fill(_):
+    def fail(_):
         if "begin" in log:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise RuntimeError("shapes do not match")
 
-    step(fill, "key", torch.tensor(1.0))
-    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
-        step(fill, "key", torch.tensor(1.0))
+    step(fail, "key", torch.tensor(1.0))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        step(fail, "key", torch.tensor(1.0))
     assert log == ["begin", "end"]
+
+
+def test_without_memory_for_a_graph_the_function_is_called_as_it_is(log, monkeypatch):
+    step, calls = CapturedStep(), []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: log.append("emptied"))
+    Graph.captured = None
+
+    def work(_):
+        if log[-1:] == ["begin"]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        calls.append(1)
+
+    for _ in range(4):
+        step(work, "key", torch.tensor(1.0))
+    assert len(calls) == 4
+    assert log == ["begin", "end", "emptied"]
 
 
 def test_other_devices_have_no_streams():

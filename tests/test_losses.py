@@ -68,7 +68,7 @@ def test_logistic_keeps_its_digits_where_outputs_are_extreme(raw, k):
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_gradient_is_the_finite_difference(loss, k):
     raw, target, weight = problem(loss, n=6, k=k)
-    gradient = loss.gradient(raw, target, weight)
+    gradient = loss.on(target, weight).gradient(raw)
     for i, j in np.ndindex(raw.shape):
         up, down = raw.copy(), raw.copy()
         up[i, j] += 1e-6
@@ -88,7 +88,7 @@ def test_curvature_factor_squares_to_the_second_derivative(loss, k):
         up, down = raw.copy(), raw.copy()
         up[:, j] += 1e-5  # rows do not interact: one shift differentiates all of them
         down[:, j] -= 1e-5
-        gradients = [loss.gradient(shifted, target, weight) for shifted in (up, down)]
+        gradients = [loss.on(target, weight).gradient(shifted) for shifted in (up, down)]
         second = (gradients[0] - gradients[1]) / 2e-5
         np.testing.assert_allclose(matrices[:, :, j], second, atol=1e-8)
 
@@ -101,7 +101,7 @@ def test_probabilities_that_are_reproduced_have_no_loss(seed, k):
     for loss, probabilities in (("logistic", expit(raw)), ("softmax", softmax(raw, axis=1))):
         assert abs(LOSSES[loss].value(raw, probabilities, weight)) < 1e-14
         assert LOSSES[loss].value(other, probabilities, weight) > -1e-14
-        gradient = LOSSES[loss].gradient(other, probabilities, weight)
+        gradient = LOSSES[loss].on(probabilities, weight).gradient(other)
         step = 1e-6 * rng.normal(size=other.shape)
         moved = [LOSSES[loss].value(other + s * step, probabilities, weight) for s in (1, -1)]
         assert moved[0] - moved[1] == pytest.approx(2 * np.sum(gradient * step), abs=1e-12)
@@ -138,7 +138,7 @@ def test_only_the_proportions_of_row_weights_matter(loss, scale, seed):
     raw, target, weight = problem(loss, seed=seed)
     value, scaled_value = (loss.value(raw, target, weight * s) for s in (1, scale))
     assert scaled_value == pytest.approx(value, rel=1e-12)
-    gradient, scaled_gradient = (loss.gradient(raw, target, weight * s) for s in (1, scale))
+    gradient, scaled_gradient = (loss.on(target, weight * s).gradient(raw) for s in (1, scale))
     np.testing.assert_allclose(scaled_gradient, gradient, rtol=1e-10, atol=1e-15)
 
 
@@ -156,7 +156,7 @@ def test_huge_outputs_neither_overflow_nor_warn(loss):
     raw = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]])
     target = np.array([[0.0, 1.0, 0.0]] * 2)
     assert loss.value(raw, target, np.ones(2)) > 1000
-    assert np.isfinite(loss.gradient(raw, target, np.ones(2))).all()
+    assert np.isfinite(loss.on(target, np.ones(2)).gradient(raw)).all()
     assert np.isfinite(loss.curvature_factor(raw, np.ones(2))).all()
 
 

@@ -117,6 +117,15 @@ def test_rows_without_weight_teach_nothing():
     same, unchanged = update(network, memory, Rows(rows.X, rows.target, np.zeros(60)), loss)
     assert same is network
     assert unchanged is memory
+    n = 6000  # of which the curvature takes every third
+    X = np.random.RandomState(1).standard_normal((n, 3))
+    weight = (np.arange(n) % 3 == 1).astype(float)  # none of those that it would take
+    every = Rows(X, X @ np.ones((3, 1)), weight)
+    counting = Rows(X[1::3], every.target[1::3], np.ones(n // 3))
+    one, learned = update(network, memory, every, loss)
+    other, _ = update(network, memory, counting, loss)
+    np.testing.assert_array_equal(one.weights[0], other.weights[0])
+    assert learned.weight == memory.weight + n // 3
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,8 @@ def test_seeds_and_numbers_of_batches_tell_them_apart():
 
     assert len({start(seed, number) for seed in (0, 2, 1000) for number in (0, 1)}) == 6
     assert start(0, 0, is_training=False) == start(2, 1, is_training=False)
+    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+        PretrainingLosses(MultiScaleAutoencoder(TINY), SamplingConfig(), seed=-1)
 
 
 def test_what_is_left_out_is_not_computed_and_changes_nothing_else():
@@ -312,7 +314,8 @@ def test_two_processes_train_one_autoencoder_on_batches_of_their_own(tmp_path):
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for name, launcher in {"both": torchrun, "first alone": [], "second alone": []}.items():
         command = [sys.executable, *launcher, str(script), str(tmp_path), name]
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
 
     def end(name):
         return torch.load(tmp_path / f"{name}.end")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .._checkpoint import read_header
 from .._token_layers import AutoencoderConfig
-from ._processes import process_group, this_process
+from ._processes import own_device, process_group, this_process
 from ._training import pretrain
 
 GROWING = ("data_rounds", "decoder_blocks")  # sizes that a checkpoint can grow in
@@ -26,7 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=40, help="data sets per batch")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the peak")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
-    parser.add_argument("--resume", action="store_true", help="go on where a run stopped")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where a run stopped, with its options"
+    )
     # The second name is for `torchrun`, which takes --start for one of its own options.
     parser.add_argument("--start", "--from", help="a checkpoint to begin at")
     for size in GROWING:
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         pretrain(
             options.checkpoint,
             minutes=options.minutes,
-            device=options.device,
+            device=own_device(options.device),
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             resume=options.resume,

@@ -147,16 +147,29 @@ class PretrainingLosses(nn.Module):
     autoencoder : MultiScaleAutoencoder
     config : SamplingConfig
     seed : int, default=0
-        Batch i of a seed is the same in every run.
+        Not negative. Batch i of a seed is the same in every run.
+    process : int, default=0
+        Which of several processes this is: each has batches of its own.
+
+    Raises
+    ------
+    ValueError
+        If the seed is negative.
     """
 
     def __init__(
-        self, autoencoder: MultiScaleAutoencoder, config: SamplingConfig, seed: int = 0
+        self,
+        autoencoder: MultiScaleAutoencoder,
+        config: SamplingConfig,
+        seed: int = 0,
+        process: int = 0,
     ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
         super().__init__()
         self.autoencoder = autoencoder
         self.config = config
-        self.seed = seed
+        self.seed, self.process = seed, process
         self.step_size = nn.Parameter(torch.tensor(-1.0))
         if config.prices is not None:  # what a price's logarithm adds to seeds and threshold
             self.price_to_seeds = nn.Parameter(torch.zeros(autoencoder.config.model_width))
@@ -182,7 +195,7 @@ class PretrainingLosses(nn.Module):
         """
         if self.training:
             # Hashed to 32 bits, all that torch's generator on the CPU looks at.
-            sequence = np.random.SeedSequence((self.seed, int(self.n_batches)))
+            sequence = np.random.SeedSequence((self.seed, self.process, int(self.n_batches)))
             seed = int(sequence.generate_state(1)[0]) & ~1
             self.n_batches += 1
         else:

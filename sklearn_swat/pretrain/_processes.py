@@ -28,7 +28,7 @@ BATCHES_APART = 8  # a divisor of an epoch's number, so that its parameters are 
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the processes that `torchrun` started beside this one, if it did."""
-    if "RANK" not in os.environ:
+    if not (distributed.is_available() and distributed.is_torchelastic_launched()):
         yield
         return
     distributed.init_process_group("gloo")
@@ -41,6 +41,13 @@ def process_group() -> Iterator[None]:
 def n_processes() -> int:
     """Return how many processes train together."""
     return distributed.get_world_size() if _are_several() else 1
+
+
+def own_device(device: str) -> str:
+    """Return the GPU of this process where there are several, else `device`."""
+    if device != "cuda" or not _are_several():
+        return device
+    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
 
 
 def this_process() -> int:

@@ -39,7 +39,6 @@ from ._processes import AverageParameters, n_processes, said_by_first, this_proc
 BATCHES_PER_EPOCH = 200  # an epoch is what a kill can lose: about a minute on one core
 HELD_OUT_BATCHES = 24
 WARM_UP_BATCHES = 300
-SEEDS_APART = 1000  # between the processes of a run
 MATRIX_RATE = 10.0  # times the learning rate, for Muon's steps of matrices
 
 
@@ -198,12 +197,13 @@ def pretrain(
     learning_rate : float, default=1e-3
         The peak of AdamW's rate; matrices take Muon's steps at ten times it.
     resume : bool, default=False
-        Go on from the progress beside `path`, as if nothing had happened.
+        Go on from the progress beside `path`: with the same options, as if nothing had
+        happened. (Of several processes, all with the moments of the first one's gradients.)
     start : path-like, optional
         Begin at the parameters of this checkpoint, with a rate that rises and falls
         anew: for training on where no progress was kept.
     seed : int, default=0
-        Of the initial parameters and of the batches.
+        Of the initial parameters and of the batches; 0 or more.
     config : AutoencoderConfig, optional
         None takes the default sizes, or those of `start`. Beside `start` it can have more
         rounds and blocks, which change nothing at first.
@@ -245,7 +245,7 @@ def pretrain(
     sampling = SamplingConfig(
         batch_size=batch_size, rows_per_batch=60 * batch_size, largest_context=largest_context
     )
-    losses = PretrainingLosses(autoencoder, sampling, seed + SEEDS_APART * this_process())
+    losses = PretrainingLosses(autoencoder, sampling, seed, this_process())
     with torch.no_grad():
         losses.n_batches.fill_(first_batch)
         losses.step_size.fill_(before.get("step_size", losses.step_size.item()))
@@ -328,6 +328,7 @@ def _read_progress(
     ) as error:
         raise CheckpointError(
             f"the progress {str(path)!r} is damaged, or of an autoencoder of other sizes "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); train on "
-            "from the checkpoint with --start, or anew without --resume"
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); resume with "
+            "the sizes that it was begun with, train on from the checkpoint with --start, or anew "
+            "without --resume"
         ) from None

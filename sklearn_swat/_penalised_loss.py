@@ -137,9 +137,8 @@ class Objective:
         The arithmetic takes half of the time. Losses and parameters stay in double precision, and
         all does where features or weights reach further than `LARGEST_IN_SINGLE`.
         """
-        if not max(np.abs(part).max(initial=0.0) for part in (self.inputs, self.full)) < (
-            LARGEST_IN_SINGLE
-        ):
+        largest = max(np.abs(part).max(initial=0.0) for part in (self.inputs, self.full))
+        if not largest < LARGEST_IN_SINGLE:
             return self
         single = copy.copy(self)
         single.inputs = self.inputs.astype(np.float32)

@@ -171,6 +171,8 @@ def read_header(
     try:
         with safe_open(path, "pt") as file:
             return _check_header(path, file.metadata() or {})
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {str(path)!r}; {_REMEDY}") from None
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
 

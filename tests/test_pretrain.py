@@ -225,6 +225,12 @@ def test_muon_steps_matrices_by_its_rate_and_leaves_the_rest_to_adamw():
     torch.testing.assert_close(vector.detach(), torch.full((4,), 0.9))
 
 
+@pytest.fixture
+def short_epochs(monkeypatch):
+    monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 1)
+    monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 1)
+
+
 def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 2)
     monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 2)
@@ -328,6 +334,45 @@ def test_two_processes_train_one_autoencoder_on_batches_of_their_own(tmp_path):
     assert not (tmp_path / "both 1.safetensors").exists()  # the first alone writes
 
 
+def test_a_checkpoint_is_not_replaced_unasked(tmp_path, short_epochs):
+    path = tmp_path / "young.safetensors"
+    options = {"minutes": 1e-6, "batch_size": 4, "config": TINY, "verbose": False}
+    _training.pretrain(path, **options)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"young.*is there already: go on.*--overwrite"):
+        _training.pretrain(path, **options)
+    assert path.read_bytes() == before
+    _training.pretrain(path, overwrite=True, **{**options, "seed": 1})
+    assert read_header(path)[1]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"minutes": 0.0}, "minutes must be above 0 and finite, got 0"),
+        ({"minutes": float("nan")}, "minutes must be above 0 and finite, got nan"),
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0 and finite, got -1"),
+        ({"largest_context": 10}, "largest_context must be 24 or more, got 10"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_at_once(tmp_path, option, message):
+    with pytest.raises(ValueError, match=message):
+        _training.pretrain(tmp_path / "none.safetensors", **{"minutes": 1.0, **option})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_says_what_is_wrong_in_a_line(tmp_path, capsys):
+    for arguments in (["--minutes", "0"], ["--start", "nowhere.safetensors"], ["--resume"]):
+        with pytest.raises(SystemExit) as stop:
+            command.main([str(tmp_path / "none.safetensors"), *arguments])
+        assert stop.value.code == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": error: ")[1][:20] for line in told] == [
+        "minutes must be abov", "there is no checkpoi", "there is no progress",
+    ]  # fmt: skip
+
+
 def test_resuming_without_progress_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="start without --resume"):
         _training.pretrain(tmp_path / "none.safetensors", minutes=1, resume=True, verbose=False)
@@ -363,7 +408,7 @@ def test_the_command_line_passes_on_what_it_is_told(monkeypatch):
     assert told == {
         "path": "a.safetensors", "minutes": 2.0, "device": "cpu", "batch_size": 40,
         "learning_rate": 1e-3, "resume": False, "start": "b", "seed": 3, "verbose": False,
-        "config": None, "largest_context": 512,
+        "config": None, "largest_context": 512, "overwrite": False,
     }  # fmt: skip
     command.main(["a.safetensors", "--from", "b"])
     assert told["start"] == "b"

@@ -27,7 +27,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the peak")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where a run stopped, with its options"
+        "--resume", action="store_true", help="go on where a run stopped; repeat its options"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a checkpoint that is there"
     )
     # The second name is for `torchrun`, which takes --start for one of its own options.
     parser.add_argument("--start", "--from", help="a checkpoint to begin at")
@@ -45,24 +48,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no lines")
     options = parser.parse_args(arguments)
     sizes = {size: getattr(options, size) for size in GROWING if hasattr(options, size)}
-    config = None
-    if sizes:
-        config = read_header(options.start)[0] if options.start else AutoencoderConfig()
-        config = replace(config, **sizes)
-    with process_group():
-        pretrain(
-            options.checkpoint,
-            minutes=options.minutes,
-            device=own_device(options.device),
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            resume=options.resume,
-            start=options.start,
-            seed=options.seed,
-            config=config,
-            largest_context=options.largest_context,
-            verbose=not options.quiet and this_process() == 0,
-        )
+    try:
+        config = None
+        if sizes:
+            config = read_header(options.start)[0] if options.start else AutoencoderConfig()
+            config = replace(config, **sizes)
+        with process_group():
+            pretrain(
+                options.checkpoint,
+                minutes=options.minutes,
+                device=own_device(options.device),
+                batch_size=options.batch_size,
+                learning_rate=options.learning_rate,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                start=options.start,
+                seed=options.seed,
+                config=config,
+                largest_context=options.largest_context,
+                verbose=not options.quiet and this_process() == 0,
+            )
+    except (ValueError, OSError) as error:  # whose messages say what to do
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
 
 
 if __name__ == "__main__":

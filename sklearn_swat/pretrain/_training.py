@@ -176,6 +176,7 @@ def pretrain(
     batch_size: int = 40,
     learning_rate: float = 1e-3,
     resume: bool = False,
+    overwrite: bool = False,
     start: str | os.PathLike[str] | None = None,
     seed: int = 0,
     config: AutoencoderConfig | None = None,
@@ -190,7 +191,8 @@ def pretrain(
         The checkpoint to write; ``path + ".progress"`` beside it holds what a
         resumption needs.
     minutes : float
-        Training time, with that before a resumption.
+        Training time, with that before a resumption. It is looked at after every epoch
+        of 200 batches, so that a call trains one at least.
     device : str, default="cpu"
     batch_size : int, default=40
         Data sets or networks per batch.
@@ -199,6 +201,8 @@ def pretrain(
     resume : bool, default=False
         Go on from the progress beside `path`: with the same options, as if nothing had
         happened. (Of several processes, all with the moments of the first one's gradients.)
+    overwrite : bool, default=False
+        Whether a checkpoint that is there may be replaced by a new run's.
     start : path-like, optional
         Begin at the parameters of this checkpoint, with a rate that rises and falls
         anew: for training on where no progress was kept.
@@ -222,16 +226,25 @@ def pretrain(
     ------
     FileNotFoundError
         If there is no progress to resume.
+    FileExistsError
+        If there is a checkpoint, or progress, that is not to be resumed or replaced.
     ValueError
-        If `config` does not continue `start`.
+        If a number lies outside of its range, or `config` does not continue `start`.
     CheckpointError
         If the progress, or the checkpoint to start at, is damaged or of other sizes.
     OSError
         If a file cannot be written, at the start or later; what was written before is
         whole, and training can be resumed from it.
     """
+    _check_numbers(minutes, batch_size, learning_rate, largest_context)
     path = Path(path)
     progress_path = path.with_name(path.name + ".progress")
+    known = [str(file) for file in (path, progress_path) if file.exists()]
+    if known and not (resume or overwrite):
+        raise FileExistsError(
+            f"{known[0]!r} is there already: go on with it (resume=True, --resume), replace it "
+            "(overwrite=True, --overwrite), or name another checkpoint"
+        )
     for draft in path.parent.glob(f"{glob.escape(path.name)}*{DRAFT}"):
         draft.unlink(missing_ok=True)  # of a run that was killed while it wrote
     _check_writable(path)
@@ -294,6 +307,20 @@ def pretrain(
         net.optimizer_.load_state_dict(state["optimizer"])
     net.partial_fit(np.arange(BATCHES_PER_EPOCH))
     return epochs
+
+
+def _check_numbers(
+    minutes: float, batch_size: int, learning_rate: float, largest_context: int
+) -> None:
+    smallest = SamplingConfig.smallest_context
+    for name, value, is_right, range_ in (
+        ("minutes", minutes, 0 < minutes < math.inf, "above 0 and finite"),
+        ("batch_size", batch_size, batch_size >= 1, "1 or more"),
+        ("learning_rate", learning_rate, 0 < learning_rate < math.inf, "above 0 and finite"),
+        ("largest_context", largest_context, largest_context >= smallest, f"{smallest} or more"),
+    ):
+        if not is_right:
+            raise ValueError(f"{name} must be {range_}, got {value}")
 
 
 def _check_writable(path: Path) -> None:

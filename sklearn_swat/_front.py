@@ -169,7 +169,7 @@ def affordable(path: Sequence[PathPoint], max_nnz: int) -> Sequence[PathPoint]:
         smallest = min(point.network.nnz for point in path)
         raise ValueError(
             f"max_nnz={max_nnz} is too small: the smallest network of the front has "
-            f"{smallest} non-zero number{'s' * (smallest != 1)}; pass at least that"
+            f"{smallest} non-zero{'s' * (smallest != 1)}; pass at least that"
         )
     return path[:n_within]
 

@@ -31,7 +31,8 @@ def _release_openblas() -> None:
     """Let any thread set OpenBLAS's limits again, if it was this one that could.
 
     threadpoolctl 3.8 ignores all threads but the one that set a limit first, while that
-    one lives: the last to leave could not lift a limit that another has set.
+    one lives: the last to leave could not lift a limit that another has set, nor the first to
+    come set one within a limit of the caller's.
     """
     release = getattr(OpenBLASController, "clear_controlling_thread", None)
     if release is not None:
@@ -65,6 +66,7 @@ class _Limit:
     def enter(self) -> None:
         with self._locked():
             if self.limiter is None:
+                _release_openblas()
                 self.limiter = _blas_threadpools().limit(limits=1)
                 _release_openblas()
             self.users.add(threading.get_ident())

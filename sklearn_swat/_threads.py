@@ -36,7 +36,7 @@ def _release_openblas() -> None:
     """
     release = getattr(OpenBLASController, "clear_controlling_thread", None)
     if release is not None:
-        release()
+        release(force=True)  # of whichever thread it is
 
 
 class _Limit:

@@ -27,6 +27,22 @@ def two_threads():
     limit.restore_original_limits()
 
 
+def test_a_limit_of_the_caller_in_another_thread_is_no_obstacle(two_threads):
+    if max(two_threads) < 2:
+        pytest.skip("BLAS has a single thread here")
+    seen = []
+
+    def work():
+        with one_blas_thread():
+            seen.append(blas_threads())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert seen == [[1] * len(two_threads)]
+    assert blas_threads() == two_threads
+
+
 @pytest.mark.parametrize("first_leaves_first", [True, False])
 def test_the_last_of_two_threads_lifts_the_limit(two_threads, first_leaves_first):
     if max(two_threads) < 2:

@@ -242,6 +242,8 @@ def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
     assert read_header(path)[1]["n_batches"] == 2
     again = _training.pretrain(path, resume=True, **options)
     assert len(again) == len(first) + 1
+    with pytest.raises(ValueError, match=r"begun with {'batch_size': 4}, got {'batch_size': 5}"):
+        _training.pretrain(path, resume=True, **{**options, "batch_size": 5})
 
 
 def test_training_can_begin_at_a_checkpoint(tmp_path, monkeypatch):

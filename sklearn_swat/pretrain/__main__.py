@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the peak")
     parser.add_argument("--seed", type=int, default=0, help="of parameters and batches")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where a run stopped; repeat its options"
+        "--resume", action="store_true", help="go on where a run of these options stopped"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a checkpoint that is there"

@@ -118,6 +118,8 @@ class KeepProgress(Callback):
         Everything that training needs to go on, written after every epoch.
     record : dict
         What the checkpoint says of its training.
+    options : dict
+        What a resumption has to repeat.
     budget : TimeBudget
     epochs : list of dict
         The records of earlier runs' epochs.
@@ -128,12 +130,13 @@ class KeepProgress(Callback):
         path: Path,
         progress_path: Path,
         record: dict[str, Any],
+        options: dict[str, Any],
         budget: TimeBudget,
         epochs: list[dict[str, float]],
     ) -> None:
         self.path = path
         self.progress_path = progress_path
-        self.record = record
+        self.record, self.options = record, options
         self.budget = budget
         self.epochs = epochs
 
@@ -164,6 +167,7 @@ class KeepProgress(Callback):
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "epochs": json.dumps(self.epochs),
+            "options": json.dumps(self.options),
         }
         write_whole(self.progress_path, lambda draft: torch.save(state, draft))
 
@@ -199,8 +203,9 @@ def pretrain(
     learning_rate : float, default=1e-3
         The peak of AdamW's rate; matrices take Muon's steps at ten times it.
     resume : bool, default=False
-        Go on from the progress beside `path`: with the same options, as if nothing had
-        happened. (Of several processes, all with the moments of the first one's gradients.)
+        Go on from the progress beside `path` as if nothing had happened, with the options
+        that the run was begun with. (Of several processes, all go on with the moments of the
+        first one's gradients.)
     overwrite : bool, default=False
         Whether a checkpoint that is there may be replaced by a new run's.
     start : path-like, optional
@@ -229,7 +234,8 @@ def pretrain(
     FileExistsError
         If there is a checkpoint, or progress, that is not to be resumed or replaced.
     ValueError
-        If a number lies outside of its range, or `config` does not continue `start`.
+        If a number lies outside of its range, `config` does not continue `start`, or the
+        progress is of a run with other options.
     CheckpointError
         If the progress, or the checkpoint to start at, is damaged or of other sizes.
     OSError
@@ -263,6 +269,10 @@ def pretrain(
         losses.n_batches.fill_(first_batch)
         losses.step_size.fill_(before.get("step_size", losses.step_size.item()))
     epochs: list[dict[str, float]] = []
+    options = {
+        "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "largest_context": largest_context,
+    }  # fmt: skip
     state: dict[str, Any] = {}
     if resume:
         if not progress_path.exists():
@@ -271,6 +281,7 @@ def pretrain(
                 "start without --resume, or name the checkpoint that was being trained"
             )
         state, epochs = _read_progress(progress_path, losses)
+        _check_options(state.get("options", {}), options)
     spent = epochs[-1]["seconds"] if epochs else 0.0
     budget = TimeBudget(60 * minutes, learning_rate, spent, first_batch)
     record = {
@@ -295,7 +306,7 @@ def pretrain(
         callbacks=[
             ("clipping", GradientNormClipping(1.0)),
             ("averaging", AverageParameters()),
-            ("progress", KeepProgress(path, progress_path, record, budget, epochs)),
+            ("progress", KeepProgress(path, progress_path, record, options, budget, epochs)),
             ("budget", budget),
             *([("bar", ProgressBar())] if verbose else []),
         ],
@@ -323,6 +334,16 @@ def _check_numbers(
             raise ValueError(f"{name} must be {range_}, got {value}")
 
 
+def _check_options(kept: dict[str, Any], given: dict[str, Any]) -> None:
+    differing = {name: value for name, value in kept.items() if given[name] != value}
+    if differing:
+        raise ValueError(
+            f"the run was begun with {differing}, got "
+            f"{ {name: given[name] for name in differing} }: resume it with the former, or begin "
+            "another run at its checkpoint (start, --start)"
+        )
+
+
 def _check_writable(path: Path) -> None:
     """Find out before the training, not after its first epoch."""
     try:
@@ -343,7 +364,8 @@ def _read_progress(
         state = torch.load(path, map_location="cpu", weights_only=True)
         epochs: list[dict[str, float]] = json.loads(state["epochs"])
         losses.load_state_dict(state["module"])
-        return {"optimizer": state["optimizer"]}, epochs
+        options = json.loads(state.get("options", "{}"))  # earlier versions kept none
+        return {"optimizer": state["optimizer"], "options": options}, epochs
     except (
         OSError,
         RuntimeError,

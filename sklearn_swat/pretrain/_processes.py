@@ -47,7 +47,7 @@ def own_device(device: str) -> str:
     """Return the GPU of this process where there are several, else `device`."""
     if device != "cuda" or not _are_several():
         return device
-    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    return f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
 
 
 def this_process() -> int:

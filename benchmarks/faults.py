@@ -137,7 +137,8 @@ def train(path: Path, minutes: float, *, resume: bool) -> list[dict[str, float]]
     """
     options: dict[str, Any] = {"batch_size": 4, "config": TINY, "verbose": False}
     torch.set_num_threads(1)  # several would wait for one another, where the cores have other work
-    return _training.pretrain(path, minutes=minutes, resume=resume, **options)
+    # A kill may leave a first checkpoint without progress: the training begins anew.
+    return _training.pretrain(path, minutes=minutes, resume=resume, overwrite=not resume, **options)
 
 
 def train_and_tell(path: str, descriptor: str) -> None:

@@ -344,6 +344,9 @@ def test_a_checkpoint_is_not_replaced_unasked(tmp_path, short_epochs):
     with pytest.raises(FileExistsError, match=r"young.*is there already: go on.*--overwrite"):
         _training.pretrain(path, **options)
     assert path.read_bytes() == before
+    path.with_name(f"{path.name}.progress").unlink()
+    with pytest.raises(FileExistsError, match=r"go on with it \(as start, --start, of another\)"):
+        _training.pretrain(path, **options)
     _training.pretrain(path, overwrite=True, **{**options, "seed": 1})
     assert read_header(path)[1]["seed"] == 1
 

@@ -247,8 +247,10 @@ def pretrain(
     progress_path = path.with_name(path.name + ".progress")
     known = [str(file) for file in (path, progress_path) if file.exists()]
     if known and not (resume or overwrite):
+        has_progress = progress_path.exists()
+        way_on = "resume=True, --resume" if has_progress else "as start, --start, of another"
         raise FileExistsError(
-            f"{known[0]!r} is there already: go on with it (resume=True, --resume), replace it "
+            f"{known[0]!r} is there already: go on with it ({way_on}), replace it "
             "(overwrite=True, --overwrite), or name another checkpoint"
         )
     for draft in path.parent.glob(f"{glob.escape(path.name)}*{DRAFT}"):

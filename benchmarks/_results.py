@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,27 @@ def begin(options: argparse.Namespace) -> dict[str, Any]:
         if kept["meta"] != results["meta"]:
             print(f"note: {options.out} was begun with {kept['meta']}", file=sys.stderr)
     return results
+
+
+def missing(
+    results: dict[str, Any], keys: Iterable[tuple[str, int, int]]
+) -> list[tuple[str, int, int]]:
+    """Return what there is no record of.
+
+    Parameters
+    ----------
+    results : dict
+        With ``runs``.
+    keys : iterable of tuple
+        Table, rows and seed of what there is to be.
+
+    Returns
+    -------
+    list of tuple
+        The keys that are left, in their order.
+    """
+    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
+    return [key for key in keys if key not in done]
 
 
 def save(results: dict[str, Any], path: Path) -> None:

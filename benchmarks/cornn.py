@@ -22,7 +22,7 @@ from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._cornn_functions import NAMES, sample
 from benchmarks._dense import fit_quietly
 from benchmarks._report import verdict
-from benchmarks._results import begin, run_and_keep
+from benchmarks._results import begin, missing, run_and_keep
 from benchmarks.quick import swat
 
 BUDGETS = (65, 261)  # non-zeros; the second is what a dense network of 3 x 10 has
@@ -276,13 +276,9 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         The results.
     """
     results = begin(options)
-    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
-    todo = [
-        (name, options.rows, seed, options.max_epochs)
-        for seed in range(options.seeds)
-        for name in options.functions or NAMES
-        if (name, options.rows, seed) not in done
-    ]
+    names, seeds = options.functions or NAMES, range(options.seeds)
+    keys = ((name, options.rows, seed) for seed in seeds for name in names)
+    todo = [(*key, options.max_epochs) for key in missing(results, keys)]
 
     def describe(record: dict[str, Any]) -> str:
         losses = {method: record[method]["test_loss"] for method in DENSE}

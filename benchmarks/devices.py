@@ -17,14 +17,15 @@ from sklearn.datasets import make_friedman1
 
 from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._report import verdict
-from benchmarks._results import begin, run_and_keep
+from benchmarks._results import begin, missing, run_and_keep
 from sklearn_swat import SWATRegressor
+from sklearn_swat._network import MAX_DEPTH
 
 PARTS: dict[str, tuple[int, ...]] = {
     "candidates": (8, 16, 64, 256, 1024),
     "rows": (1_000, 10_000, 50_000),
 }
-N_DEPTHS, N_FEATURES, N_ROWS = 4, 20, 1_000
+N_FEATURES, N_ROWS = 20, 1_000
 LARGEST_ON_CPU = {"candidates": 256, "rows": 50_000}
 MANY, FEW = 256, 16  # candidates on the GPU and on the CPU that are compared
 
@@ -50,7 +51,7 @@ def measure_fit(device: str, part: str, value: int, seed: int) -> dict[str, floa
     """
     n_rows = value if part == "rows" else N_ROWS
     X, y = make_friedman1(n_rows, N_FEATURES, noise=1.0, random_state=seed)
-    n_restarts = value // N_DEPTHS if part == "candidates" else 2
+    n_restarts = value // MAX_DEPTH if part == "candidates" else 2
     model = SWATRegressor(
         n_restarts=n_restarts, batch_size=n_rows, device=device, random_state=seed
     )
@@ -164,17 +165,12 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
             "`python -m benchmarks.scaling` measures the CPU"
         )
     results = begin(options)
-    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
-    todo = [
-        (part, value, seed)
-        for seed in range(options.seeds)
-        for part in options.parts
-        for value in PARTS[part]
-        if (part, value, seed) not in done
-    ]
+    seeds = range(options.seeds)
+    keys = ((part, n, seed) for seed in seeds for part in options.parts for n in PARTS[part])
+    todo = missing(results, keys)
     if todo:  # what libraries set up at their first use is no part of a fit's time
         for device in ("cpu", "cuda"):
-            measure_fit(device, "candidates", N_DEPTHS, 0)
+            measure_fit(device, "candidates", MAX_DEPTH, 0)
 
     def describe(record: dict[str, Any]) -> str:
         seconds = record["cuda"]["descent_seconds"]

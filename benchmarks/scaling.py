@@ -22,7 +22,7 @@ from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._dense import dense_mlp, fit_quietly, fitted_mlp
 from benchmarks._fit_probe import measure_fit
 from benchmarks._report import verdict
-from benchmarks._results import begin, run_and_keep
+from benchmarks._results import begin, missing, run_and_keep
 from sklearn_swat import SWATRegressor
 
 PARTS: dict[str, tuple[int, ...]] = {
@@ -251,14 +251,14 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         The results.
     """
     results = begin(options)
-    done = {(run["table"], run["n_rows"], run["seed"]) for run in results["runs"]}
-    todo = [
+    keys = (
         (part, value, seed)
         for part in options.parts
         for value in PARTS[part]
         for seed in range(options.seeds)
-        if (part, value, seed) not in done and (part == "predict" or value <= options.largest)
-    ]
+        if part == "predict" or value <= options.largest
+    )
+    todo = missing(results, keys)
 
     def describe(record: dict[str, Any]) -> str:
         what = f"{record['table']} {record['n_rows']:,}"

@@ -131,20 +131,7 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> MultiScaleAut
         tensors do not fit its own description.
     """
     path = _locate(path)
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:  # the latter of a name that no file can have
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CheckpointError(
-            f"the checkpoint {str(path)!r} cannot be read: {reason}; {_REMEDY}"
-        ) from None
-    if path.is_dir():
-        raise CheckpointError(f"the checkpoint {str(path)!r} is a folder; {_REMEDY}")
-    if status.st_size > MAX_BYTES:
-        raise CheckpointError(
-            f"the checkpoint {str(path)!r} has {status.st_size} bytes, at most {MAX_BYTES} "
-            f"are possible; {_REMEDY}"
-        )
+    status = _status(path)
     return _load(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
@@ -168,11 +155,10 @@ def read_header(
         As `load_checkpoint`.
     """
     path = _locate(path)
+    _status(path)
     try:
         with safe_open(path, "pt") as file:
             return _check_header(path, file.metadata() or {})
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {str(path)!r}; {_REMEDY}") from None
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -181,6 +167,25 @@ def _locate(path: str | os.PathLike[str] | None) -> Path:
     if path is None:
         return Path(str(resources.files("sklearn_swat") / "weights" / BUNDLED))
     return Path(path)
+
+
+def _status(path: Path) -> os.stat_result:
+    """Return what the system knows of a file that may be a checkpoint, or say why it is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CheckpointError(
+            f"the checkpoint {str(path)!r} cannot be read: {reason}; {_REMEDY}"
+        ) from None
+    if path.is_dir():
+        raise CheckpointError(f"the checkpoint {str(path)!r} is a folder; {_REMEDY}")
+    if status.st_size > MAX_BYTES:
+        raise CheckpointError(
+            f"the checkpoint {str(path)!r} has {status.st_size} bytes, at most {MAX_BYTES} "
+            f"are possible; {_REMEDY}"
+        )
+    return status
 
 
 @lru_cache(maxsize=4)

@@ -208,6 +208,20 @@ def test_progress_of_other_sizes_is_told(tmp_path, short_epochs):
         _training.pretrain(path, resume=True, **{**OPTIONS, "config": other})
 
 
+def test_a_checkpoint_is_not_replaced_unasked(tmp_path, short_epochs):
+    path = tmp_path / "young.safetensors"
+    _training.pretrain(path, **OPTIONS)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"young.*is there already: go on.*--overwrite"):
+        _training.pretrain(path, **OPTIONS)
+    assert path.read_bytes() == before
+    path.with_name(f"{path.name}.progress").unlink()
+    with pytest.raises(FileExistsError, match=r"go on with it \(as start, --start, of another\)"):
+        _training.pretrain(path, **OPTIONS)
+    _training.pretrain(path, overwrite=True, seed=1, **OPTIONS)
+    assert read_header(path)[1]["seed"] == 1
+
+
 # ------------------------------------------------------------------- memory and workers
 @pytest.mark.parametrize(
     "error",

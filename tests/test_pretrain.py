@@ -225,12 +225,6 @@ def test_muon_steps_matrices_by_its_rate_and_leaves_the_rest_to_adamw():
     torch.testing.assert_close(vector.detach(), torch.full((4,), 0.9))
 
 
-@pytest.fixture
-def short_epochs(monkeypatch):
-    monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 1)
-    monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 1)
-
-
 def test_pretraining_writes_progress_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(_training, "BATCHES_PER_EPOCH", 2)
     monkeypatch.setattr(_training, "HELD_OUT_BATCHES", 2)
@@ -336,21 +330,6 @@ def test_two_processes_train_one_autoencoder_on_batches_of_their_own(tmp_path):
     assert not (tmp_path / "both 1.safetensors").exists()  # the first alone writes
 
 
-def test_a_checkpoint_is_not_replaced_unasked(tmp_path, short_epochs):
-    path = tmp_path / "young.safetensors"
-    options = {"minutes": 1e-6, "batch_size": 4, "config": TINY, "verbose": False}
-    _training.pretrain(path, **options)
-    before = path.read_bytes()
-    with pytest.raises(FileExistsError, match=r"young.*is there already: go on.*--overwrite"):
-        _training.pretrain(path, **options)
-    assert path.read_bytes() == before
-    path.with_name(f"{path.name}.progress").unlink()
-    with pytest.raises(FileExistsError, match=r"go on with it \(as start, --start, of another\)"):
-        _training.pretrain(path, **options)
-    _training.pretrain(path, overwrite=True, **{**options, "seed": 1})
-    assert read_header(path)[1]["seed"] == 1
-
-
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -374,7 +353,7 @@ def test_the_command_line_says_what_is_wrong_in_a_line(tmp_path, capsys):
         assert stop.value.code == 2
     told = capsys.readouterr().err.splitlines()
     assert [line.split(": error: ")[1][:20] for line in told] == [
-        "minutes must be abov", "there is no checkpoi", "there is no progress",
+        "minutes must be abov", "the checkpoint 'nowh", "there is no progress",
     ]  # fmt: skip
 
 

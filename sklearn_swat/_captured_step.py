@@ -13,7 +13,15 @@ from contextlib import contextmanager, suppress
 import torch
 from torch import Tensor
 
-_streams = threading.local()  # one per GPU: torch keeps memory for every stream that it saw
+
+class _Streams(threading.local):
+    """One per thread and GPU: torch keeps memory for every stream that it saw."""
+
+    def __init__(self) -> None:
+        self.by_gpu: dict[int, torch.cuda.Stream] = {}
+
+
+_streams = _Streams()
 
 
 @contextmanager
@@ -25,11 +33,10 @@ def stream_for_graphs(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    index = torch.cuda.current_device() if device.index is None else device.index
-    streams = _streams.__dict__
-    if str(index) not in streams:
-        streams[str(index)] = torch.cuda.Stream(index)
-    stream, before = streams[str(index)], torch.cuda.current_stream(index)
+    gpu = torch.cuda.current_device() if device.index is None else device.index
+    if gpu not in _streams.by_gpu:
+        _streams.by_gpu[gpu] = torch.cuda.Stream(gpu)
+    stream, before = _streams.by_gpu[gpu], torch.cuda.current_stream(gpu)
     stream.wait_stream(before)
     with torch.cuda.stream(stream):
         yield

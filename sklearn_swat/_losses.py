@@ -112,11 +112,12 @@ class Loss(ABC):
         >>> bool(np.isclose(error, losses.std(ddof=1) / np.sqrt(3)))
         True
         """
-        shares = _shares(weight)
+        on_rows = self.on(target, weight)
+        shares = on_rows.shares
         each = shares if weight_per_draw is None else weight_per_draw / float(weight.sum())
         if not shares @ each < 1:  # a single draw
             return float("nan")
-        losses = self.on(target, weight).row_losses(raw)
+        losses = on_rows.row_losses(raw)
         deviation = losses - shares @ losses
         return float(np.sqrt((shares * deviation) @ (each * deviation) / (1 - shares @ each)))
 
@@ -173,28 +174,6 @@ class Loss(ABC):
         """Tell 0/1 labels, which have no entropy, from probabilities and other numbers."""
         return not (target * (1 - target)).any()
 
-    def curvature_factor(self, raw: Array, weight: Array) -> Array:
-        """Return a square root of the loss's curvature by the raw outputs.
-
-        The factor `F` satisfies ``sum_r F[r, i, :, None] * F[r, i, None, :] ==
-        share_i * (second derivative of the loss of row i)``. For all three losses
-        that second derivative does not depend on the target, so it is the exact
-        Fisher information of the row as well: nothing is sampled.
-
-        Parameters
-        ----------
-        raw : ndarray of shape (n, k)
-            Outputs before the output activation.
-        weight : ndarray of shape (n,)
-            Non-negative row weights of any positive sum.
-
-        Returns
-        -------
-        ndarray of shape (k, n, k)
-            The factor; its first axis counts the terms of the sum.
-        """
-        return self._row_factors(raw) * np.sqrt(_shares(weight))[:, None]
-
     @abstractmethod
     def _row_losses(self, raw: Array, target: Array) -> Array:
         """Losses of the rows, (n,), the entropies of their targets included."""
@@ -239,6 +218,26 @@ class LossOnRows:
     def gradient(self, raw: Array) -> Array:
         """Return the gradient of `value` by the raw outputs, shape (n, k)."""
         return self.loss._row_gradients(raw, self.target) * self.shares[:, None]
+
+    def curvature_factor(self, raw: Array) -> Array:
+        """Return a square root of the loss's curvature by the raw outputs.
+
+        The factor `F` satisfies ``sum_r F[r, i, :, None] * F[r, i, None, :] ==
+        share_i * (second derivative of the loss of row i)``. For all three losses
+        that second derivative does not depend on the target, so it is the exact
+        Fisher information of the row as well: nothing is sampled.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, k)
+            Outputs before the output activation.
+
+        Returns
+        -------
+        ndarray of shape (k, n, k)
+            The factor; its first axis counts the terms of the sum.
+        """
+        return self.loss._row_factors(raw) * np.sqrt(self.shares)[:, None]
 
 
 def _diagonal_factors(roots: Array) -> Array:

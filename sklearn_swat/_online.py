@@ -170,12 +170,8 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     standard = scaling.unfold(network)
     counting = take_rows(rows, np.flatnonzero(rows.weight))  # the curvature takes some of them
     with one_blas_thread(), np.errstate(all="ignore"):
-        batch = replace(
-            counting,
-            X=scaling.scale_inputs(counting.X),
-            target=scaling.scale_targets(counting.target),
-            draws=None,
-        )
+        X, target = scaling.scale_inputs(counting.X), scaling.scale_targets(counting.target)
+        batch = Rows(X, target, counting.weight)
         share = total_weight(rows.weight) / memory.weight
         pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None

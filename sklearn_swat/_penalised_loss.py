@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ._activations import ACTIVATIONS
 from ._losses import Loss, LossOnRows
@@ -125,9 +125,9 @@ class Objective:
         self.prunable = ~(is_free | (self.live >= first_output_bias))
 
     # ------------------------------------------------------------------- parameters
-    def layers(self, x: Array) -> tuple[list[Array], list[Array]]:
-        """Dense weights and biases for live parameters (p,)."""
-        full = np.zeros(len(self.full), dtype=self.inputs.dtype)
+    def layers(self, x: Array, dtype: DTypeLike | None = None) -> tuple[list[Array], list[Array]]:
+        """Dense weights and biases for live parameters (p,), by default as precise as inputs."""
+        full = np.zeros(len(self.full), dtype=dtype or self.inputs.dtype)
         full[self.live] = x
         return self._split(full)
 
@@ -151,9 +151,7 @@ class Objective:
 
     def to_network(self, x: Array) -> SparseMLP:
         """Return the network with live parameters (p,); a zero removes its weight."""
-        full = np.zeros_like(self.full)
-        full[self.live] = x
-        return self._network(*self._split(full))
+        return self._network(*self.layers(x, np.float64))
 
     def _network(self, weights: list[Array], biases: list[Array]) -> SparseMLP:
         first = np.zeros((self.network.n_features, weights[0].shape[1]))
@@ -220,6 +218,14 @@ class Objective:
         return self.loss.on(self.target, self.weight)
 
     @cached_property
+    def _thinned_loss(self) -> LossOnRows:
+        """That of the rows that the curvature takes."""
+        every = self._every
+        if every == 1:
+            return self._loss
+        return self.loss.on(self.target[::every], self.weight[::every])
+
+    @cached_property
     def _blocks(self) -> list[tuple[slice, LossOnRows, float]]:
         """Slices of so many rows, their losses and shares in the weight; without those of none."""
         total, n = self.weight.sum(), len(self.weight)
@@ -254,8 +260,7 @@ class Objective:
 
         The forward pass is one through the rows of the curvature.
         """
-        weight = self.weight[:: self._every]
-        factor = self.loss.curvature_factor(forward.raw.T, weight)  # (r, n, k)
+        factor = self._thinned_loss.curvature_factor(forward.raw.T)  # (r, n, k)
         delta = np.ascontiguousarray(np.moveaxis(factor, -1, 0))
         return forward.hidden, self._backward(forward, delta)
 

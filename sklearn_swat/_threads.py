@@ -28,7 +28,7 @@ def _blas_threadpools() -> Any:
 
 
 def _release_openblas() -> None:
-    """Let any thread set OpenBLAS's limits again, if it was this one that could.
+    """Let any thread set OpenBLAS's limits again, whichever it was that could.
 
     threadpoolctl 3.8 ignores all threads but the one that set a limit first, while that
     one lives: the last to leave could not lift a limit that another has set, nor the first to
@@ -36,7 +36,7 @@ def _release_openblas() -> None:
     """
     release = getattr(OpenBLASController, "clear_controlling_thread", None)
     if release is not None:
-        release(force=True)  # of whichever thread it is
+        release(force=True)
 
 
 class _Limit:

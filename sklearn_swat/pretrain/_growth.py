@@ -43,7 +43,7 @@ def grow(
     if (
         alike != before
         or config.data_rounds < before.data_rounds
-        or (config.decoder_blocks < before.decoder_blocks)
+        or config.decoder_blocks < before.decoder_blocks
     ):
         raise ValueError(
             f"an autoencoder of {before} can grow more data_rounds and decoder_blocks only, "

@@ -28,6 +28,7 @@ from ._parameters import (
     activation_names,
     check_width,
     depths_of,
+    n_slots_of,
     previous_network,
     start_network,
     torch_device,
@@ -44,7 +45,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         "max_nnz": [None, Interval(Integral, 1, None, closed="left")],
         "depth": [StrOptions({"auto"}), Interval(Integral, 1, MAX_DEPTH, closed="both"),
                   "array-like"],
-        "max_width": [Interval(Integral, 1, None, closed="left")],
+        "max_width": [None, Interval(Integral, 1, None, closed="left")],
         "activations": [StrOptions({"all", *ACTIVATION_NAMES}), "array-like"],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
         "start": [StrOptions({"data", "random"}), BaseEstimator, SparseMLP],
@@ -74,7 +75,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         alpha: float = 3e-5,
         max_nnz: int | None = None,
         depth: Any = "auto",
-        max_width: int = 16,
+        max_width: int | None = None,
         activations: Any = "all",
         n_restarts: int = 2,
         start: Any = "data",
@@ -218,14 +219,14 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     def _settings(self, n_outputs: int) -> DescentSettings:
         """Translate the parameters for the descent."""
         start = self._start_network(n_outputs)
-        widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
-        width, depths = max(int(self.max_width), widest), depths_of(self.depth)
+        width, depths = n_slots_of(self.max_width, start), depths_of(self.depth)
         check_width(width, depths, int(self.n_restarts))
         return DescentSettings(
             alpha=float(self.alpha),
             depths=depths,
             n_restarts=int(self.n_restarts),
             n_slots=width,
+            max_width=None if self.max_width is None else width,
             activations=activation_names(self.activations),
             start=start,
             space=self.space,

@@ -48,8 +48,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     depth : "auto", int from 1 to 4, or several, default="auto"
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
-    max_width : int, default=16
-        Neurons per hidden layer at most. Memory and time grow with its square: by default a
+    max_width : int, default=None
+        Neurons per hidden layer at most. None is 16 in what is looked for, and as many more as
+        they come to in averages of several networks. Memory and time grow with its square: a
         fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more memory than
         the machine has is refused.
     activations : "all", str or list of str, default="all"
@@ -173,7 +174,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         alpha: float = 3e-5,
         max_nnz: int | None = None,
         depth: Any = "auto",
-        max_width: int = 16,
+        max_width: int | None = None,
         activations: Any = "all",
         n_restarts: int = 2,
         start: Any = "data",

@@ -11,6 +11,8 @@ import numpy as np
 from ._activations import ACTIVATION_NAMES
 from ._network import MAX_DEPTH, SparseMLP
 
+USUAL_WIDTH = 16  # twice as much takes 20 to 60 % more time for 0 to 2 % less loss
+
 
 def depths_of(depth: Any) -> tuple[int, ...]:
     """Return the numbers of hidden layers to search, ascending.
@@ -31,6 +33,18 @@ def depths_of(depth: Any) -> tuple[int, ...]:
             "number, a list of several, or 'auto' for all"
         )
     return depths
+
+
+def n_slots_of(max_width: int | None, start: str | SparseMLP) -> int:
+    """Return the neurons per hidden layer that are looked for, those of a start at least.
+
+    Examples
+    --------
+    >>> n_slots_of(None, "data"), n_slots_of(4, "data")
+    (16, 4)
+    """
+    widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
+    return max(USUAL_WIDTH if max_width is None else int(max_width), widest)
 
 
 def activation_names(activations: Any) -> tuple[str, ...]:

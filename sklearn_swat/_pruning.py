@@ -34,7 +34,6 @@ from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
-_LARGE_KEEP = 0.8  # the fraction that a round keeps without the full curvature
 _FIRST_ITERATIONS = 3  # times as many iterations in the first round, which begins far off
 # Of a round: what it leaves undone the next one does, and the refit of the front does it in full.
 # A tenth of the tolerance takes 30 % more time per path, and a hundredth of the gain 6 % more per
@@ -160,7 +159,9 @@ def pruning_rounds(
     *,
     max_iter: int = 60,
     keep: float = 0.87,
+    keep_large: float = 0.8,
     smallest: int = 0,
+    grows: bool = True,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[PathPoint]:
     """Refine a network and remove its least salient weights, round after round.
@@ -179,11 +180,15 @@ def pruning_rounds(
         iterations.
     keep : float, default=0.87
         Fraction of the weights that a round keeps in a network of 40 to 300
-        weights; larger ones lose more at once, smaller ones a single weight. A
-        smaller fraction is faster and worse: more is removed on one quadratic model.
-        At 0.93 fits take 7 % more time, for scores that are the same.
+        weights; smaller ones lose a single weight. A smaller fraction is faster and
+        worse: more is removed on one quadratic model. At 0.93 fits take 7 % more time,
+        for scores that are the same.
+    keep_large : float, default=0.8
+        The same of larger networks, whose full curvature is not known.
     smallest : int, default=0
         End the rounds once a network has at most this many non-zeros.
+    grows : bool, default=True
+        Whether small networks get weights back in every second round.
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 
@@ -196,10 +201,11 @@ def pruning_rounds(
     Raises
     ------
     ValueError
-        If `keep` lies outside (0, 1), or the training targets are constant.
+        If `keep` or `keep_large` lies outside (0, 1), or the training targets are constant.
     """
-    if not 0 < keep < 1:
-        raise ValueError(f"keep must lie strictly between 0 and 1, got {keep}: try 0.87")
+    for name, share, usual in (("keep", keep, 0.87), ("keep_large", keep_large, 0.8)):
+        if not 0 < share < 1:
+            raise ValueError(f"{name} must lie strictly between 0 and 1, got {share}: try {usual}")
     reference = loss.constant_loss(train.target, train.weight)
     point = judge(network, train, validation, loss, reference)
     yield point
@@ -227,7 +233,7 @@ def pruning_rounds(
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
             n_grown, size = 0, len(x)
-            if may_grow and network.depth and size <= _GROWS_BELOW:
+            if grows and may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(refined, train, loss, l2, features).more(count)
                 grown = Objective(larger, train, loss, l2)
@@ -236,7 +242,8 @@ def pruning_rounds(
                 if grown.value(x_grown) <= objective.value(x):
                     objective, rough, x, inverse = grown, rough_grown, x_grown, None
                     n_grown = max(0, len(x) - size)  # neurons may have died
-            x = _remove_least_salient(objective, x, keep, n_grown, inverse, rough)
+            kept = keep_large if len(x) > FULL_CURVATURE_WEIGHTS else keep
+            x = _remove_least_salient(objective, x, kept, n_grown, inverse, rough)
             network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, not may_grow
     constant = constant_network(network, train, loss)
@@ -357,7 +364,7 @@ def _remove_least_salient(
     size = len(x)
     if size > FULL_CURVATURE_WEIGHTS:
         saliency = objective.curvature_diagonal(x) * x * x
-        return _without_least(objective, x, saliency, int(size * (1 - _LARGE_KEEP)))
+        return _without_least(objective, x, saliency, int(size * (1 - keep)))
     size -= n_grown
     count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
     count = min(count + n_grown, int(objective.prunable.sum()))

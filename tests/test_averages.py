@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris, make_friedman1
+from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
@@ -104,6 +104,7 @@ def test_averages_keep_to_the_width_and_to_the_activations():
     deep = [point(0.3, 2, 2, seed=2)]
     assert len(of([one, other], max_width=5)) == 1
     assert of([one, other], max_width=4) == []
+    assert of([one, other], max_width=None)[0].network.hidden_layer_sizes == (5,)
     assert len(of([one, deep])) == 1
     assert of([one, deep], activations=("tanh",)) == []
 
@@ -115,11 +116,14 @@ def test_a_constant_and_a_single_path_have_no_average():
     assert of([[point(0.3, 1)], [point(np.nan, 1, seed=1)]]) == []
 
 
-def test_members_are_refitted_each_for_itself():
+@pytest.fixture(scope="module")
+def problem():
     X, y = make_friedman1(200, n_features=5, noise=1.0, random_state=0)
-    problem = Problem.of(
-        Rows(X, y[:, None], np.ones(200)), LOSSES["squared_error"], 0.2, np.random.RandomState(0)
-    )
+    data = Rows(X, y[:, None], np.ones(200))
+    return Problem.of(data, LOSSES["squared_error"], 0.2, np.random.RandomState(0))
+
+
+def test_members_are_refitted_each_for_itself(problem):
     members = tuple(problem.point(network(3, seed=seed, d=5)) for seed in (0, 1))
     whole = problem.point(average([member.network for member in members]))
     # What is left out of it counts for more than its validation rows alone.
@@ -129,13 +133,33 @@ def test_members_are_refitted_each_for_itself():
     expected = expected_loss(whole.validation_loss, left_out, *rows)
     assert worse.validation_loss == expected > whole.validation_loss
     together = AveragePoint(whole.network, 0.5, 0.5, 0.1, members)
-    found = _search._refit(together, problem, lambda: False).network
+    found = _search._refit(together, problem, lambda: False, {}).network
     expected = average(
-        [_search._refit(member, problem, lambda: False).network for member in members]
+        [_search._refit(member, problem, lambda: False, {}).network for member in members]
     )
     np.testing.assert_array_equal(found.weights[0], expected.weights[0])
     np.testing.assert_array_equal(found.biases[-1], expected.biases[-1])
     assert found.nnz == folded_nnz(whole.network)
+
+
+def test_what_is_on_the_front_twice_is_refitted_once(problem, monkeypatch):
+    members = tuple(problem.point(network(3, seed=seed, d=5)) for seed in (0, 1, 2))
+    refine, refitted = Problem.refine, []
+
+    def spy(self, point, should_stop):
+        refitted.append(point)
+        return refine(self, point, should_stop)
+
+    monkeypatch.setattr(Problem, "refine", spy)
+    known = {}
+    for some in (members[:1], members[:2], members):
+        whole = average([member.network for member in some])
+        point = AveragePoint(whole, 0.5, 0.5, 0.1, some) if len(some) > 1 else some[0]
+        found = _search._refit(point, problem, lambda: False, known).network
+        alone = [_search._refit(member, problem, lambda: False, {}).network for member in some]
+        expected = average(alone) if len(some) > 1 else alone[0]
+        np.testing.assert_array_equal(found.weights[0], expected.weights[0])
+    assert [refitted.count(member) for member in members] == [1 + 3, 1 + 2, 1 + 1]
 
 
 def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
@@ -182,7 +206,7 @@ def test_ctrl_c_keeps_the_averages_that_there_are(monkeypatch):
 def test_without_time_there_is_one_average_at_most(monkeypatch):
     points = [AveragePoint(network(1), 0.5, 0.5) for _ in range(3)]
     monkeypatch.setattr(_search, "averages", lambda *arguments, **options: iter(points))
-    problem, settings = SimpleNamespace(point=None), SimpleNamespace(n_slots=4, activations=())
+    problem, settings = SimpleNamespace(point=None), SimpleNamespace(max_width=4, activations=())
     for seconds, n_found, reason in ((0.0, 1, "max_time"), (1e6, 3, None)):
         control = Control()
         found = _search._average([], problem, settings, control, Deadline.after(seconds))
@@ -197,3 +221,18 @@ def test_no_average_breaks_a_limit_of_the_fit():
     for p in model.path_:
         assert max(p.network.hidden_layer_sizes, default=0) <= 3
         assert {name for layer in p.network.activations for name in layer} <= {"tanh", "sigmoid"}
+
+
+def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given():
+    X, y = make_classification(
+        400, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
+    )
+    quick = {"depth": 1, "max_iter": 15, "n_restarts": 4, "alpha": 0.0, "random_state": 0}
+    without_limit, with_limit = (
+        SWATClassifier(max_width=width, **quick).fit(X, y) for width in (None, 16)
+    )
+    widest = [
+        max(max(p.network.hidden_layer_sizes, default=0) for p in model.path_)
+        for model in (without_limit, with_limit)
+    ]
+    assert widest[0] > 16 >= widest[1]

@@ -551,11 +551,42 @@ def test_a_path_of_the_documented_size_takes_seconds_not_minutes():
     assert time.perf_counter() - start < 8  # about 0.6 s on an idle core
 
 
-@pytest.mark.parametrize("keep", [0.0, 1.0, -1.0, 1.5])
-def test_a_keep_that_cannot_work_is_named(keep):
+@pytest.mark.parametrize("name", ["keep", "keep_large"])
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 1.5])
+def test_a_share_to_keep_that_cannot_work_is_named(name, share):
     rows = random_rows(SQUARED)
-    with pytest.raises(ValueError, match=f"between 0 and 1, got {keep}"):
-        prune_path(random_network(1, SQUARED), rows, rows, SQUARED, keep=keep)
+    with pytest.raises(ValueError, match=f"^{name} must lie strictly between 0 and 1, got {share}"):
+        prune_path(random_network(1, SQUARED), rows, rows, SQUARED, **{name: share})
+
+
+def test_large_networks_lose_what_they_are_told_to():
+    rows = random_rows(SQUARED, n=200, d=10, k=1)
+    network = random_network(1, SQUARED, 10, 1, width=60)
+    for keep_large in (0.8, 0.5):
+        path = islice(
+            pruning_rounds(network, rows, rows, SQUARED, max_iter=5, keep_large=keep_large), 1, 3
+        )
+        larger, smaller = (p.network.nnz for p in path)
+        assert larger > 300
+        # Neurons that lose all inputs or outputs go too.
+        assert (keep_large - 0.1) * larger < smaller <= keep_large * larger + 1
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_path_grows_if_it_is_to(monkeypatch, grows):
+    rows = random_rows(SQUARED, n=200, k=1, seed=1)
+    more, n_grown = Objective.more, []
+
+    def spy(self, count):
+        n_grown.append(count)
+        return more(self, count)
+
+    monkeypatch.setattr(Objective, "more", spy)
+    path = prune_path(random_network(1, SQUARED, k=1, width=12), rows, rows, SQUARED, grows=grows)
+    assert bool(n_grown) == grows
+    used = [set(p.network.used_features) for p in path]
+    if not grows:  # what is gone does not come back
+        assert all(smaller <= larger for larger, smaller in pairwise(used))
 
 
 def test_constant_targets_are_refused_with_the_way_out():

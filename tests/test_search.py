@@ -15,7 +15,15 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import BEGINNING_PRICE, N_PATHS, N_REFINED, _most_promising
+from sklearn_swat._search import (
+    BEGINNING_PRICE,
+    BRISK,
+    N_PATHS,
+    N_REFINED,
+    THOROUGH,
+    _most_promising,
+    _pace,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +75,7 @@ def test_where_little_loss_is_left_the_second_may_be_large(problem, monkeypatch,
 
     monkeypatch.setattr(_search, "_refine_first", refine_first)
     best, _ = refined(problem, [candidate(width) for width in above], price=1e-4)
-    assert [network.hidden_layer_sizes for network in best] == [(1,), (second,)]
+    assert [network.hidden_layer_sizes for network in best[:2]] == [(1,), (second,)]
 
 
 def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
@@ -85,6 +93,28 @@ def test_without_time_paths_start_at_what_the_descent_thought_best(problem):
     best, points = refined(problem, networks, ends=Deadline.after(0.0))
     assert best == networks[:N_PATHS]
     assert points == []
+
+
+def test_the_first_path_is_thorough_and_others_are_brisk_if_that_saves_anything():
+    large, small = candidate(40), candidate(4)
+    assert [_pace(network, 0) for network in (large, small)] == [THOROUGH] * 2
+    assert [_pace(network, 1) for network in (large, small)] == [BRISK, THOROUGH]
+
+
+def test_paths_go_at_their_paces(monkeypatch):
+    rounds, paces = _search.pruning_rounds, []
+
+    def spy(network, *arguments, should_stop, **pace):
+        paces.append((network.depth, pace))
+        return rounds(network, *arguments, should_stop=should_stop, **pace)
+
+    monkeypatch.setattr(_search, "pruning_rounds", spy)
+    X = np.random.RandomState(0).standard_normal((100, 6))
+    model = SWATRegressor(depth=1, n_restarts=4, max_iter=5, random_state=0)
+    model.fit(X, np.tanh(X).sum(axis=1))
+    paces = paces[N_REFINED:]
+    assert [pace for _, pace in paces] == [THOROUGH, *[BRISK] * (N_PATHS - 1), THOROUGH]
+    assert paces[-1][0] == 0  # the linear one
 
 
 def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):

@@ -225,7 +225,7 @@ def test_no_average_breaks_a_limit_of_the_fit():
 
 def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given():
     X, y = make_classification(
-        400, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
+        600, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
     )
     quick = {"depth": 1, "max_iter": 15, "n_restarts": 4, "alpha": 0.0, "random_state": 0}
     without_limit, with_limit = (

@@ -24,7 +24,7 @@ from ._fallback import descend_within_memory, run_calls
 from ._losses import LOSSES, Loss
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._problem import Problem
+from ._problem import LITTLE_LOSS, Problem
 from ._pruning import PathPoint, choose, constant_network, pruning_rounds
 from ._refinement import ShouldStop
 from ._rows import Rows
@@ -32,13 +32,14 @@ from ._screening import Screening
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 Pace = Mapping[str, Any]  # options of `pruning_rounds`
+Beginning = tuple[SparseMLP, Pace]
 
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 3
-# The paths after the first are for averages, which need not be as good, nor small. With a second
+# Later paths are for averages, whose members need be neither as good nor as small. With a second
 # one as slow as the first, fits take a fifth more time for the same loss (but for 2 % less at 25
-# numbers).
+# numbers), except where little loss is left.
 THOROUGH: Pace = {}
 BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
 BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
@@ -162,10 +163,9 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        best = _most_promising(
+        beginnings = _most_promising(
             networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
-        beginnings = [(network, _pace(network, i)) for i, network in enumerate(best)]
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
         # What hidden neurons have to be better than.
@@ -243,8 +243,8 @@ def _most_promising(
     control: Control,
     ends: Deadline,
     points: list[PathPoint],
-) -> list[SparseMLP]:
-    """Refine the best candidates, add them to `points`, and return the best of them."""
+) -> list[Beginning]:
+    """Refine the best candidates, add them to `points`, and return how paths begin at the best."""
     candidates = networks[:N_REFINED]
     n = len(candidates)
     if not n:  # no network had a finite loss
@@ -264,7 +264,7 @@ def _most_promising(
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return candidates[:N_PATHS]
+        return [(network, THOROUGH) for network in candidates[:N_PATHS]]
     points += problem.judged(refined)
     best, *others = _ranked(refined, price)
     others = _ranked(others, min(price, LATER_PRICE * best.validation_loss))
@@ -272,7 +272,11 @@ def _most_promising(
         f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
-    return [point.network for point in (best, *others[: N_PATHS - 1])]
+    n_thorough = 2 if best.validation_loss < LITTLE_LOSS else 1
+    return [
+        (point.network, THOROUGH if rank < n_thorough else _brisk_if_large(point))
+        for rank, point in enumerate((best, *others[: N_PATHS - 1]))
+    ]
 
 
 def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
@@ -295,14 +299,13 @@ def _refine_first(
     return refined if refined.network.weights[0].any() else None  # time was over: the constant
 
 
-def _pace(network: SparseMLP, rank: int) -> Pace:
-    """Return how the path of the candidate of that rank goes; a small one is quick as it is."""
-    is_brisk = rank > 0 and network.nnz > 2 * BRISK["smallest"]
-    return BRISK if is_brisk else THOROUGH
+def _brisk_if_large(point: PathPoint) -> Pace:
+    """Return how a later path goes; that of a small network is quick as it is."""
+    return BRISK if point.nnz > 2 * BRISK["smallest"] else THOROUGH
 
 
 def _prune(
-    beginnings: list[tuple[SparseMLP, Pace]],
+    beginnings: list[Beginning],
     problem: Problem,
     n_jobs: int | None,
     control: Control,

@@ -22,7 +22,6 @@ from sklearn_swat._search import (
     N_REFINED,
     THOROUGH,
     _most_promising,
-    _pace,
 )
 
 
@@ -44,9 +43,9 @@ def candidate(width, seed=0):
 def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
     points = []
     ends, control = ends or Deadline(), control or Control()
-    best = _most_promising(networks, price, problem, n_jobs, control, ends, points)
-    assert len(best) == min(N_PATHS, len(points) or len(networks))
-    return best, points
+    beginnings = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    assert len(beginnings) == min(N_PATHS, len(points) or len(networks))
+    return [network for network, _ in beginnings], points
 
 
 def test_the_best_after_refining_is_chosen_wherever_it_stood(problem):
@@ -95,10 +94,25 @@ def test_without_time_paths_start_at_what_the_descent_thought_best(problem):
     assert points == []
 
 
-def test_the_first_path_is_thorough_and_others_are_brisk_if_that_saves_anything():
-    large, small = candidate(40), candidate(4)
-    assert [_pace(network, 0) for network in (large, small)] == [THOROUGH] * 2
-    assert [_pace(network, 1) for network in (large, small)] == [BRISK, THOROUGH]
+@pytest.mark.parametrize(
+    ("loss", "widths", "paces"),
+    [
+        (0.5, (40, 41, 42), (THOROUGH, BRISK, BRISK)),
+        (LITTLE_LOSS, (40, 41, 42), (THOROUGH, BRISK, BRISK)),
+        (0.9 * LITTLE_LOSS, (40, 41, 42), (THOROUGH, THOROUGH, BRISK)),
+        (0.5, (4, 41, 6), (THOROUGH, BRISK, THOROUGH)),  # small ones are quick as they are
+    ],
+)
+def test_later_paths_are_brisk_unless_little_is_left(problem, monkeypatch, loss, widths, paces):
+    def refine_first(network, *arguments, **options):
+        (width,) = network.hidden_layer_sizes
+        return PathPoint(network, loss, loss * (1 + width / 1e3))
+
+    monkeypatch.setattr(_search, "_refine_first", refine_first)
+    networks = [candidate(width) for width in widths]
+    found = _most_promising(networks, 0.0, problem, None, Control(), Deadline(), [])
+    in_order = sorted(zip(widths, paces, strict=True), key=lambda pair: pair[0])
+    assert [(network.hidden_layer_sizes[0], pace) for network, pace in found] == in_order
 
 
 def test_paths_go_at_their_paces(monkeypatch):

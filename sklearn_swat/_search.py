@@ -424,14 +424,14 @@ def _finish(
     try:
         if refits:
             stage = Stage(control, "refit", "network", len(front))
-            members: dict[PathPoint, SparseMLP] = {}
+            refitted: dict[PathPoint, SparseMLP] = {}
             # The chosen network comes first: time may not be enough for all.
             for i in sorted(range(len(front)), key=lambda i: i != chosen):
                 if control.deadline():
                     control.stopped("max_time")
                     break
                 if judged[i] in refits:
-                    front[i] = _refit(judged[i], problem, control.deadline, members)
+                    front[i] = _refit(judged[i], problem, control.deadline, refitted)
                 if stage.part_done(lambda: _on_raw_rows(problem, tuple(front), chosen, descent)):
                     break
             stage.close(lambda: _on_raw_rows(problem, tuple(front), chosen, descent))

@@ -18,7 +18,7 @@ MIN_FRACTION_WITHIN = 0.75
 MAX_WEIGHT_SHARE = 0.05
 MAX_GRID_TIME, MAX_MLP_TIME = 0.1, 4.0
 
-ALPHAS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # prices to choose by
+ALPHAS = (0.0, 1e-5, 2e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # prices to choose by
 
 NAMES = {
     "swat": "SWAT, default fit",

@@ -72,7 +72,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        alpha: float = 1e-5,
+        alpha: float = 2e-5,
         max_nnz: int | None = None,
         depth: Any = "auto",
         max_width: int | None = None,

@@ -38,10 +38,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
 
     Parameters
     ----------
-    alpha : float, default=1e-5
+    alpha : float, default=2e-5
         Price of one non-zero weight or bias, in units of the normalised loss (data
         loss divided by that of the best constant): at the default, 100 numbers
-        must explain 0.1 % of it. Higher prices give smaller networks.
+        must explain 0.2 % of it. Higher prices give smaller networks.
     max_nnz : int, default=None
         Non-zero numbers that `network_` may have, whatever `alpha` says; `path_` has
         larger ones too. None sets no budget.
@@ -171,7 +171,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     def __init__(
         self,
         *,
-        alpha: float = 1e-5,
+        alpha: float = 2e-5,
         max_nnz: int | None = None,
         depth: Any = "auto",
         max_width: int | None = None,

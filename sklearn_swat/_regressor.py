@@ -26,10 +26,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
 
     Parameters
     ----------
-    alpha : float, default=1e-5
+    alpha : float, default=2e-5
         Price of one non-zero weight or bias, in units of the normalised loss (data
         loss divided by that of the best constant): at the default, 100 numbers
-        must explain 0.1 % of it. Higher prices give smaller networks.
+        must explain 0.2 % of it. Higher prices give smaller networks.
     max_nnz : int, default=None
         Non-zero numbers that `network_` may have, whatever `alpha` says; `path_` has
         larger ones too. None sets no budget.

@@ -46,7 +46,7 @@ def averages(
     paths: Sequence[Sequence[PathPoint]],
     judge: Callable[[SparseMLP, Array | None], PathPoint],
     *,
-    max_width: int | None,
+    max_width: int,
     activations: Sequence[str],
 ) -> Iterator[AveragePoint]:
     """Average the networks that are best at the same price on different paths.
@@ -56,8 +56,8 @@ def averages(
     paths : sequence of sequences of PathPoint
     judge : callable
         Returns a network with its losses, given what left-out rows say of it.
-    max_width : int or None
-        Neurons that a hidden layer may have; None sets no limit.
+    max_width : int
+        Neurons that a hidden layer may have.
     activations : sequence of str
         Those that neurons may have. Networks of different depths are averaged if "identity"
         is among them: the shallower one's outputs pass through such neurons.
@@ -80,7 +80,7 @@ def averages(
                 continue
             seen.add(members)
             network = average([point.network for point in members])
-            if max_width is None or max(network.hidden_layer_sizes, default=0) <= max_width:
+            if max(network.hidden_layer_sizes, default=0) <= max_width:
                 judged = judge(network, _mean_left_out(members))
                 yield AveragePoint(
                     judged.network,

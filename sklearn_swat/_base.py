@@ -28,10 +28,10 @@ from ._parameters import (
     activation_names,
     check_width,
     depths_of,
-    n_slots_of,
     previous_network,
     start_network,
     torch_device,
+    widths_of,
 )
 from ._rows import Rows
 from ._search import SearchResult, search, to_device
@@ -219,14 +219,14 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     def _settings(self, n_outputs: int) -> DescentSettings:
         """Translate the parameters for the descent."""
         start = self._start_network(n_outputs)
-        width, depths = n_slots_of(self.max_width, start), depths_of(self.depth)
-        check_width(width, depths, int(self.n_restarts))
+        (n_slots, max_width), depths = widths_of(self.max_width, start), depths_of(self.depth)
+        check_width(n_slots, depths, int(self.n_restarts))
         return DescentSettings(
             alpha=float(self.alpha),
             depths=depths,
             n_restarts=int(self.n_restarts),
-            n_slots=width,
-            max_width=None if self.max_width is None else width,
+            n_slots=n_slots,
+            max_width=max_width,
             activations=activation_names(self.activations),
             start=start,
             space=self.space,

@@ -49,10 +49,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=None
-        Neurons per hidden layer at most. None is 16 in what is looked for, and as many more as
-        they come to in averages of several networks. Memory and time grow with its square: a
-        fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more memory than
-        the machine has is refused.
+        Neurons per hidden layer at most. None is 16 in what is looked for, and 64 in averages
+        of several networks. Memory and time grow with its square: a fit of few rows takes
+        0.4 GB with 16, and 2 GB with 1,000. What takes more memory than the machine has is
+        refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2

@@ -53,8 +53,8 @@ class DescentSettings:
         Candidates per depth.
     n_slots : int
         Neurons per layer at most.
-    max_width : int or None
-        The same of averages of several networks; None sets no limit.
+    max_width : int
+        The same of averages of several networks.
     activations : tuple of str
     start : {"data", "random"} or SparseMLP
         A network on standardised rows, or how to choose the start points.
@@ -71,7 +71,7 @@ class DescentSettings:
     depths: tuple[int, ...]
     n_restarts: int
     n_slots: int
-    max_width: int | None
+    max_width: int
     activations: tuple[str, ...]
     start: str | SparseMLP
     space: str

@@ -37,10 +37,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=None
-        Neurons per hidden layer at most. None is 16 in what is looked for, and 64 in averages
-        of several networks. Memory and time grow with its square: a fit of few rows takes
-        0.4 GB with 16, and 2 GB with 1,000. What takes more memory than the machine has is
-        refused.
+        Neurons per hidden layer at most, or as many as a start has. None is 16 in what is
+        looked for, and 64 in averages of several networks. Memory and time grow with its
+        square: a fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more
+        memory than the machine has is refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
@@ -99,7 +99,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         for every pruning path at its end, and for the choice.
     warm_start : bool, default=False
         Start at the network of the previous fit, as with `start`; features and outputs
-        must be as many.
+        must be as many. If it was fitted to the same rows, the losses in `path_` promise
+        too much: it has seen those that judge.
 
     Attributes
     ----------

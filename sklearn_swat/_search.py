@@ -42,6 +42,9 @@ N_REFINED, N_PATHS = 4, 3
 # numbers), except where little loss is left.
 THOROUGH: Pace = {}
 BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
+# Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and make
+# 230 kB of the 90 kB of a fitted estimator.
+LARGEST_AVERAGE = 800
 BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
 # The most for the paths after the first, as a share of that one's loss: where little is left, what
 # is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
@@ -181,7 +184,7 @@ def search(
             points += problem.smoothed_paths(paths)
             if not (asked_to_stop or control.was_interrupted):
                 found = _average(paths, problem, settings, control, paths_end)
-                points += problem.smoothed(found)
+                points += [p for p in problem.smoothed(found) if p.nnz <= LARGEST_AVERAGE]
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.
         if not (all_ran and problem.has_classes):

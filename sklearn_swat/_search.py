@@ -42,9 +42,9 @@ N_REFINED, N_PATHS = 4, 3
 # numbers), except where little loss is left.
 THOROUGH: Pace = {}
 BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
-# Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and make
-# 230 kB of the 90 kB of a fitted estimator.
-LARGEST_AVERAGE = 800
+# Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and
+# make 230 kB of the 90 kB of a fitted estimator.
+LARGEST_AVERAGE = 700
 BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
 # The most for the paths after the first, as a share of that one's loss: where little is left, what
 # is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.

@@ -11,8 +11,8 @@ import numpy as np
 from ._activations import ACTIVATION_NAMES
 from ._network import MAX_DEPTH, SparseMLP
 
-# Of what is looked for, where twice as much takes 20 to 60 % more time for 0 to 2 % less loss, and
-# of averages: of as many paths as there are, or warm starts would get wider every time.
+# Of what is looked for: twice as much takes 20 to 60 % more time for 0 to 2 % less loss. And of
+# averages: room for those of all paths, and a limit, or warm starts would get wider every time.
 USUAL_WIDTHS = 16, 64
 
 

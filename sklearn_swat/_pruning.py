@@ -233,7 +233,7 @@ def pruning_rounds(
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
             n_grown, size = 0, len(x)
-            if grows and may_grow and network.depth and size <= _GROWS_BELOW:
+            if may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(refined, train, loss, l2, features).more(count)
                 grown = Objective(larger, train, loss, l2)
@@ -245,7 +245,7 @@ def pruning_rounds(
             kept = keep_large if len(x) > FULL_CURVATURE_WEIGHTS else keep
             x = _remove_least_salient(objective, x, kept, n_grown, inverse, rough)
             network = fold_linear_layers(objective.to_network(x))
-        n_iter, may_grow = max_iter, not may_grow
+        n_iter, may_grow = max_iter, grows and not may_grow
     constant = constant_network(network, train, loss)
     yield judge(constant, train, validation, loss, reference)
 

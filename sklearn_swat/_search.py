@@ -37,6 +37,10 @@ Beginning = tuple[SparseMLP, Pace]
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 4, 3
+BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
+# The most for the paths after the first, as a share of that one's loss: where little is left, what
+# is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
+LATER_PRICE = 1e-3
 # Later paths are for averages, whose members need be neither as good nor as small. With a second
 # one as slow as the first, fits take a fifth more time for the same loss (but for 2 % less at 25
 # numbers), except where little loss is left.
@@ -45,10 +49,6 @@ BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
 # Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and
 # make 230 kB of the 90 kB of a fitted estimator.
 LARGEST_AVERAGE = 700
-BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
-# The most for the paths after the first, as a share of that one's loss: where little is left, what
-# is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
-LATER_PRICE = 1e-3
 REFINING_ENDS = 0.4  # the share of the paths' time
 
 

@@ -14,6 +14,7 @@ T = d + H + k tokens, w the model width, c the latent width.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -287,3 +288,15 @@ def select_depths(module: nn.Module, depths: Sequence[int]) -> dict[str, Tensor]
         return dict(module.named_parameters())
     index = [depth - 1 for depth in depths]
     return {name: parameter[index] for name, parameter in module.named_parameters()}
+
+
+def to_device(autoencoder: MultiScaleAutoencoder, device: torch.device) -> MultiScaleAutoencoder:
+    """Return a copy on a device; on the CPU it shares what no descent changes.
+
+    These are the parameters and the encoder of data sets. Those of networks and the decoders
+    run with other parameters swapped in: they cannot be those of another fit in another thread.
+    """
+    if device.type != "cpu":
+        return copy.deepcopy(autoencoder).to(device)
+    shared = [*autoencoder.parameters(), autoencoder.dataset_encoder]
+    return copy.deepcopy(autoencoder, {id(part): part for part in shared})

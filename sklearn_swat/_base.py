@@ -34,7 +34,7 @@ from ._parameters import (
     widths_of,
 )
 from ._rows import Rows
-from ._search import SearchResult, search, to_device
+from ._search import SearchResult, search
 
 
 class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
@@ -247,6 +247,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         return start_network(start, *shape)
 
     def _load_autoencoder(self, device: Any) -> Any:
+        from ._autoencoder import to_device
         from ._checkpoint import load_checkpoint
 
         return to_device(load_checkpoint(self.checkpoint), device)

@@ -6,50 +6,30 @@ networks of raw rows.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from ._averages import AveragePoint, average, averages
+from ._averages import AveragePoint, average
 from ._candidates import Candidate, Descent
-from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
+from ._control import DESCENT_ENDS, PATHS_END, Control, Stage
 from ._descent_settings import DescentSettings, DescentTask
-from ._fallback import descend_within_memory, run_calls
-from ._losses import LOSSES, Loss
+from ._fallback import descend_within_memory
+from ._losses import LOSSES
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._problem import LITTLE_LOSS, Problem
-from ._pruning import PathPoint, choose, constant_network, pruning_rounds
+from ._paths import BEGINNING_PRICE, THOROUGH, average_paths, best_beginnings, run_paths
+from ._problem import Problem
+from ._pruning import PathPoint, choose, constant_network
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
-Pace = Mapping[str, Any]  # options of `pruning_rounds`
-Beginning = tuple[SparseMLP, Pace]
-
-# The best candidates of the descent that are refined, of which the best then have pruning paths:
-# what soft networks come to shows only there, and several refinements cost as much as one path.
-N_REFINED, N_PATHS = 4, 3
-BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
-# The most for the paths after the first, as a share of that one's loss: where little is left, what
-# is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
-LATER_PRICE = 1e-3
-# Later paths are for averages, whose members need be neither as good nor as small. With a second
-# one as slow as the first, fits take a fifth more time for the same loss (but for 2 % less at 25
-# numbers), except where little loss is left.
-THOROUGH: Pace = {}
-BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
-# Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and
-# make 230 kB of the 90 kB of a fitted estimator.
-LARGEST_AVERAGE = 700
-REFINING_ENDS = 0.4  # the share of the paths' time
 
 
 @dataclass(frozen=True)
@@ -166,7 +146,7 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        beginnings = _most_promising(
+        beginnings = best_beginnings(
             networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
         if isinstance(start, SparseMLP):
@@ -175,7 +155,7 @@ def search(
         beginnings.append((problem.linear(), THOROUGH))
         if not control.was_interrupted:
             paths: list[list[PathPoint]] = []
-            all_ran, asked_to_stop = _prune(
+            all_ran, asked_to_stop = run_paths(
                 beginnings, problem, n_jobs, control, paths_end, paths,
                 lambda: _result(
                     problem, [*points, *refined, *problem.smoothed_paths(paths)], choice, descent
@@ -183,8 +163,7 @@ def search(
             )  # fmt: skip
             points += problem.smoothed_paths(paths)
             if not (asked_to_stop or control.was_interrupted):
-                found = _average(paths, problem, settings, control, paths_end)
-                points += [p for p in problem.smoothed(found) if p.nnz <= LARGEST_AVERAGE]
+                points += average_paths(paths, problem, settings, control, paths_end)
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.
         if not (all_ran and problem.has_classes):
@@ -235,170 +214,6 @@ def _verdict_line(record: dict[str, Any]) -> str:
         f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
         f"best: validation loss {record['validation_loss'][best]:.4f}, "
         f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
-    )
-
-
-def _most_promising(
-    networks: list[SparseMLP],
-    price: float,
-    problem: Problem,
-    n_jobs: int | None,
-    control: Control,
-    ends: Deadline,
-    points: list[PathPoint],
-) -> list[Beginning]:
-    """Refine the best candidates, add them to `points`, and return how paths begin at the best."""
-    candidates = networks[:N_REFINED]
-    n = len(candidates)
-    if not n:  # no network had a finite loss
-        return []
-    n_workers = min(effective_n_jobs(n_jobs), n)
-    refining_ends = ends.part(REFINING_ENDS)
-    calls = [
-        delayed(_refine_first)(
-            network, problem.few_train, problem.few_validation, problem.loss, refining_ends,
-            share=1 / -(-(n - i) // n_workers),
-        )
-        for i, network in enumerate(candidates)
-    ]  # fmt: skip
-    refined: list[PathPoint] = []
-    try:
-        refined.extend(point for point in run_calls(calls, n_workers) if point is not None)
-    except KeyboardInterrupt:
-        control.stopped("interrupt")
-    if not refined:
-        return [(network, THOROUGH) for network in candidates[:N_PATHS]]
-    points += problem.judged(refined)
-    best, *others = _ranked(refined, price)
-    others = _ranked(others, min(price, LATER_PRICE * best.validation_loss))
-    control.say(
-        f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
-        f"{best.nnz} non-zeros, depth {best.network.depth}"
-    )
-    n_thorough = 2 if best.validation_loss < LITTLE_LOSS else 1
-    return [
-        (point.network, THOROUGH if rank < n_thorough else _brisk_if_large(point))
-        for rank, point in enumerate((best, *others[: N_PATHS - 1]))
-    ]
-
-
-def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
-    """Return points by what they cost, the best one first."""
-    costs = [point.validation_loss + price * point.nnz for point in points]
-    return [points[i] for i in np.argsort(np.nan_to_num(costs, nan=np.inf), kind="stable")]
-
-
-def _refine_first(
-    network: SparseMLP,
-    train: Rows,
-    validation: Rows,
-    loss: Loss,
-    ends: Deadline,
-    share: float,
-) -> PathPoint | None:
-    """Return what a pruning path makes of a network before it removes anything, if time allows."""
-    rounds = pruning_rounds(network, train, validation, loss, should_stop=ends.part(share))
-    _, refined = next(rounds), next(rounds)
-    return refined if refined.network.weights[0].any() else None  # time was over: the constant
-
-
-def _brisk_if_large(point: PathPoint) -> Pace:
-    """Return how a later path goes; that of a small network is quick as it is."""
-    return BRISK if point.nnz > 2 * BRISK["smallest"] else THOROUGH
-
-
-def _prune(
-    beginnings: list[Beginning],
-    problem: Problem,
-    n_jobs: int | None,
-    control: Control,
-    ends: Deadline,
-    paths: list[list[PathPoint]],
-    so_far: Callable[[], SearchResult],
-) -> tuple[bool, bool]:
-    """Run the pruning paths, and add them to `paths`.
-
-    Returns
-    -------
-    all_ran : bool
-        Whether every path got as far as one refined network.
-    asked_to_stop : bool
-        Whether a callback asks to end the fit here.
-    """
-    n = len(beginnings)
-    stage = Stage(control, "pruning paths", "path", n)
-    n_workers = min(effective_n_jobs(n_jobs), n)
-    n_ran = 0
-    calls = [
-        delayed(_run_path)(
-            network, problem.few_train, problem.few_validation, problem.loss, ends, pace,
-            share=1 / -(-(n - i) // n_workers),  # as many paths share the time that is left
-        )
-        for i, (network, pace) in enumerate(beginnings)
-    ]  # fmt: skip
-    try:
-        for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
-            paths.append(problem.judged(path[1:]))  # the first is as it was given
-            n_ran += reason is None or len(path) > 2  # the last is the constant
-            if reason is not None:
-                control.stopped(reason)
-            control.say(f"path {i} of {n}  {_path_line(path)}")
-            if stage.part_done(so_far) or control.was_interrupted:
-                break
-    except KeyboardInterrupt:
-        control.stopped("interrupt")
-    return n_ran == n, stage.close(so_far)
-
-
-def _run_path(
-    network: SparseMLP,
-    train: Rows,
-    validation: Rows,
-    loss: Loss,
-    ends: Deadline,
-    pace: Pace,
-    share: float,
-) -> tuple[list[PathPoint], str | None]:
-    """Run a pruning path as far as it gets; return also what cut it short."""
-    path: list[PathPoint] = []
-    own_end = ends.part(share)
-    rounds = pruning_rounds(network, train, validation, loss, should_stop=own_end, **pace)
-    try:
-        for point in rounds:
-            path.append(point)  # as they come: Ctrl-C keeps them
-    except KeyboardInterrupt:
-        return path, "interrupt"
-    return path, "max_time" if own_end.has_passed else None
-
-
-def _average(
-    paths: list[list[PathPoint]],
-    problem: Problem,
-    settings: DescentSettings,
-    control: Control,
-    ends: Deadline,
-) -> list[PathPoint]:
-    """Return averages of the networks of several paths, as many as there is time for."""
-    found: list[PathPoint] = []
-    width, activations = settings.max_width, settings.activations
-    try:
-        for point in averages(paths, problem.point, max_width=width, activations=activations):
-            found.append(point)
-            if ends():
-                control.stopped("max_time")
-                break
-    except KeyboardInterrupt:
-        control.stopped("interrupt")
-    return found
-
-
-def _path_line(path: list[PathPoint]) -> str:
-    best = min(path, key=lambda point: point.validation_loss, default=None)
-    if best is None:
-        return "was interrupted before its first network"
-    return (
-        f"networks {len(path):3d}  best: validation loss {best.validation_loss:.4f}, "
-        f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
 
 
@@ -499,16 +314,3 @@ def _refit(
     # A refit that loses a weight would no longer be the network that was judged.
     is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
     return replace(point, network=network if is_the_same else point.network)
-
-
-def to_device(autoencoder: Any, device: Any) -> Any:
-    """Return a copy on the device; on the CPU it shares what no descent changes.
-
-    These are the parameters and the encoder of data sets. Those of networks and the decoders
-    run with other parameters swapped in: they cannot be those of another fit in another thread.
-    """
-    if device.type != "cpu":
-        return copy.deepcopy(autoencoder).to(device)
-    shared = {id(parameter): parameter for parameter in autoencoder.parameters()}
-    shared[id(autoencoder.dataset_encoder)] = autoencoder.dataset_encoder
-    return copy.deepcopy(autoencoder, shared)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_swat._autoencoder import to_device
 from sklearn_swat._checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from sklearn_swat._soft_network import harden, sharpen, soften
 from sklearn_swat.pretrain._sampler import Sampler
@@ -102,3 +103,12 @@ def test_a_checkpoint_comes_back_as_it_was_and_damage_is_named(autoencoder, tmp_
         load_checkpoint(damaged)
     with pytest.raises(CheckpointError, match="bundled checkpoint"):
         load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_a_fit_has_modules_of_its_own_where_parameters_are_swapped(autoencoder):
+    copied = to_device(autoencoder, torch.device("cpu"))
+    assert copied.dataset_encoder is autoencoder.dataset_encoder
+    own = [copied, *copied.decoder.modules(), *copied.network_encoder.modules()]
+    assert not set(own) & set(autoencoder.modules())
+    pairs = zip(copied.parameters(), autoencoder.parameters(), strict=True)
+    assert all(one is other for one, other in pairs)

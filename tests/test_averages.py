@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
 from sklearn_swat._averages import AveragePoint, average, averages
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._leave_one_out import expected_loss
@@ -165,20 +165,20 @@ def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
     X, y = make_friedman1(200, noise=1.0, random_state=0)
     quick = {"depth": 1, "max_iter": 10, "random_state": 0}
     seen = []
-    original = _search.averages
+    original = _paths.averages
 
     def spy(*arguments, **options):
         found = list(original(*arguments, **options))
         seen.extend(found)
         return found
 
-    monkeypatch.setattr(_search, "averages", spy)
+    monkeypatch.setattr(_paths, "averages", spy)
     model = SWATRegressor(**quick).fit(X, y)
     losses = {p.validation_loss for p in seen}
     of_averages = [p for p in model.path_ if p.validation_loss in losses]
     assert of_averages
     assert all(type(p) is PathPoint for p in model.path_)  # plain ones: members stay behind
-    monkeypatch.setattr(_search, "averages", lambda *arguments, **options: [])
+    monkeypatch.setattr(_paths, "averages", lambda *arguments, **options: [])
     without = SWATRegressor(**quick).fit(X, y)
     for p in without.path_:
         assert any(q.nnz <= p.nnz and q.validation_loss <= p.validation_loss for q in model.path_)
@@ -188,13 +188,13 @@ def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
 
 
 def test_ctrl_c_keeps_the_averages_that_there_are(monkeypatch):
-    original = _search.averages
+    original = _paths.averages
 
     def interrupted(*arguments, **options):
         yield from islice(original(*arguments, **options), 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_search, "averages", interrupted)
+    monkeypatch.setattr(_paths, "averages", interrupted)
     X, y = make_friedman1(300, noise=3.0, random_state=0)
     with pytest.warns(ConvergenceWarning, match="was interrupted"):
         model = SWATRegressor(depth=1, max_iter=10, random_state=0).fit(X, y)
@@ -204,11 +204,12 @@ def test_ctrl_c_keeps_the_averages_that_there_are(monkeypatch):
 
 def test_without_time_there_is_one_average_at_most(monkeypatch):
     points = [AveragePoint(network(1), 0.5, 0.5) for _ in range(3)]
-    monkeypatch.setattr(_search, "averages", lambda *arguments, **options: iter(points))
-    problem, settings = SimpleNamespace(point=None), SimpleNamespace(max_width=4, activations=())
+    monkeypatch.setattr(_paths, "averages", lambda *arguments, **options: iter(points))
+    problem = SimpleNamespace(point=None, smoothed=list)
+    settings = SimpleNamespace(max_width=4, activations=())
     for seconds, n_found, reason in ((0.0, 1, "max_time"), (1e6, 3, None)):
         control = Control()
-        found = _search._average([], problem, settings, control, Deadline.after(seconds))
+        found = _paths.average_paths([], problem, settings, control, Deadline.after(seconds))
         assert (len(found), control.stop_reason) == (n_found, reason)
 
 

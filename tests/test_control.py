@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 import sklearn_swat
-from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
 from sklearn_swat._control import Deadline
 from tests.whole import assert_is_whole
 
@@ -93,7 +93,7 @@ def test_ctrl_c_at_any_moment_leaves_no_half_fitted_estimator(kind, diabetes, ir
 
 
 def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch):
-    rounds = _search.pruning_rounds
+    rounds = _paths.pruning_rounds
 
     def interrupted(*arguments, **options):
         for i, point in enumerate(rounds(*arguments, **options)):
@@ -101,7 +101,7 @@ def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch
                 raise KeyboardInterrupt
             yield point
 
-    monkeypatch.setattr(_search, "pruning_rounds", interrupted)
+    monkeypatch.setattr(_paths, "pruning_rounds", interrupted)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         model = SWATRegressor(**QUICK).fit(*diabetes)
     assert model.stop_reason_ == "interrupt"
@@ -139,7 +139,7 @@ def test_enough_time_changes_nothing(diabetes):
 
 
 def test_time_that_ends_behind_the_descent_ends_paths_and_refits(diabetes, monkeypatch):
-    run = _search._run_path
+    run = _paths._run_path
     is_late = False
 
     def late(*arguments, **options):
@@ -155,7 +155,7 @@ def test_time_that_ends_behind_the_descent_ends_paths_and_refits(diabetes, monke
             deadline.at = 0.0
         return ask(deadline)
 
-    monkeypatch.setattr(_search, "_run_path", late)
+    monkeypatch.setattr(_paths, "_run_path", late)
     monkeypatch.setattr(Deadline, "__call__", asked)
     refits = []
     monkeypatch.setattr(_search, "_refit", lambda *a: refits.append(a))

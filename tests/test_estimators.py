@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _problem, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _problem
 from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": [1, 2], "random_state": 0}
@@ -157,13 +157,13 @@ def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
 def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypatch):
     X, y = make_friedman1(3000, n_features=6, noise=2.0, random_state=0)
     paths = []
-    original = _search._run_path
+    original = _paths._run_path
 
     def run_path(network, train, validation, *args, **kwargs):
         paths.append((len(train.X), len(validation.X)))
         return original(network, train, validation, *args, **kwargs)
 
-    monkeypatch.setattr(_search, "_run_path", run_path)
+    monkeypatch.setattr(_paths, "_run_path", run_path)
     monkeypatch.setattr(_problem, "SEARCH_ROWS", 400)
     quick = {"max_iter": 5, "depth": 1, "max_width": 4, "random_state": 0}
     model = SWATRegressor(**quick).fit(X, y)

@@ -13,7 +13,7 @@ from joblib import delayed, parallel_config
 from safetensors.torch import save_file
 
 from benchmarks import faults
-from sklearn_swat import SWATRegressor, _base, _checkpoint, _descent
+from sklearn_swat import SWATRegressor, _autoencoder, _base, _checkpoint, _descent
 from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._checkpoint import CheckpointError, load_checkpoint, read_header, save_checkpoint
 from sklearn_swat._fallback import run_calls
@@ -248,7 +248,7 @@ def test_a_device_without_memory_is_left_for_the_cpu(monkeypatch, error, where):
         return autoencoder
 
     monkeypatch.setattr(_base, "torch_device", lambda device: torch.device("cuda"))
-    monkeypatch.setattr(_base, "to_device", load_short_of_memory)
+    monkeypatch.setattr(_autoencoder, "to_device", load_short_of_memory)
     monkeypatch.setattr(_descent, "descend", descend_short_of_memory)
     with pytest.warns(RuntimeWarning, match=r"'cuda' is not enough.*pass device='cpu'") as caught:
         model = SWATRegressor(**QUICK).fit(X, y)

@@ -14,7 +14,7 @@ WITHOUT_TORCH = (
     "_activations", "_averages", "_base", "_candidates", "_canonical", "_classifier",
     "compression", "_control", "_descent_settings", "_documentation", "_draws", "_fallback",
     "_fitted", "_front", "__init__", "_leave_one_out", "_losses", "_network", "_network_text",
-    "_online", "_packing", "_parameters", "_penalised_loss", "_preprocessing", "_problem",
+    "_online", "_packing", "_parameters", "_paths", "_penalised_loss", "_preprocessing", "_problem",
     "_pruning", "_refinement", "_refusals", "_regressor", "_rows", "_screening", "_search",
     "_smoothing", "_teacher", "_threads", "_validation",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",

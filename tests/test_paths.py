@@ -4,25 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATRegressor, _search
-from sklearn_swat._checkpoint import load_checkpoint
+from sklearn_swat import SWATRegressor, _paths, _search
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._problem import LITTLE_LOSS, Problem
-from sklearn_swat._pruning import PathPoint
-from sklearn_swat._rows import Rows
-from sklearn_swat._search import (
+from sklearn_swat._paths import (
     BEGINNING_PRICE,
     BRISK,
     N_PATHS,
     N_REFINED,
     THOROUGH,
-    _most_promising,
+    best_beginnings,
 )
+from sklearn_swat._problem import LITTLE_LOSS, Problem
+from sklearn_swat._pruning import PathPoint
+from sklearn_swat._rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def candidate(width, seed=0):
 def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
     points = []
     ends, control = ends or Deadline(), control or Control()
-    beginnings = _most_promising(networks, price, problem, n_jobs, control, ends, points)
+    beginnings = best_beginnings(networks, price, problem, n_jobs, control, ends, points)
     assert len(beginnings) == min(N_PATHS, len(points) or len(networks))
     return [network for network, _ in beginnings], points
 
@@ -72,7 +70,7 @@ def test_where_little_loss_is_left_the_second_may_be_large(problem, monkeypatch,
         (width,) = network.hidden_layer_sizes
         return PathPoint(network, loss, loss + above[width])
 
-    monkeypatch.setattr(_search, "_refine_first", refine_first)
+    monkeypatch.setattr(_paths, "_refine_first", refine_first)
     best, _ = refined(problem, [candidate(width) for width in above], price=1e-4)
     assert [network.hidden_layer_sizes for network in best[:2]] == [(1,), (second,)]
 
@@ -108,21 +106,21 @@ def test_later_paths_are_brisk_unless_little_is_left(problem, monkeypatch, loss,
         (width,) = network.hidden_layer_sizes
         return PathPoint(network, loss, loss * (1 + width / 1e3))
 
-    monkeypatch.setattr(_search, "_refine_first", refine_first)
+    monkeypatch.setattr(_paths, "_refine_first", refine_first)
     networks = [candidate(width) for width in widths]
-    found = _most_promising(networks, 0.0, problem, None, Control(), Deadline(), [])
+    found = best_beginnings(networks, 0.0, problem, None, Control(), Deadline(), [])
     in_order = sorted(zip(widths, paces, strict=True), key=lambda pair: pair[0])
     assert [(network.hidden_layer_sizes[0], pace) for network, pace in found] == in_order
 
 
 def test_paths_go_at_their_paces(monkeypatch):
-    rounds, paces = _search.pruning_rounds, []
+    rounds, paces = _paths.pruning_rounds, []
 
     def spy(network, *arguments, should_stop, **pace):
         paces.append((network.depth, pace))
         return rounds(network, *arguments, should_stop=should_stop, **pace)
 
-    monkeypatch.setattr(_search, "pruning_rounds", spy)
+    monkeypatch.setattr(_paths, "pruning_rounds", spy)
     X = np.random.RandomState(0).standard_normal((100, 6))
     model = SWATRegressor(depth=1, n_restarts=4, max_iter=5, random_state=0)
     model.fit(X, np.tanh(X).sum(axis=1))
@@ -132,7 +130,7 @@ def test_paths_go_at_their_paces(monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
-    refine_first, n_calls = _search._refine_first, []
+    refine_first, n_calls = _paths._refine_first, []
 
     def interrupted(*arguments, **options):
         n_calls.append(1)
@@ -140,7 +138,7 @@ def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
             raise KeyboardInterrupt
         return refine_first(*arguments, **options)
 
-    monkeypatch.setattr(_search, "_refine_first", interrupted)
+    monkeypatch.setattr(_paths, "_refine_first", interrupted)
     control = Control()
     best, points = refined(problem, [candidate(1), candidate(4)], control=control)
     assert control.was_interrupted
@@ -155,8 +153,8 @@ def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
     def path(*arguments, **options):
         raise AssertionError("a path has begun")
 
-    monkeypatch.setattr(_search, "_refine_first", interrupted)
-    monkeypatch.setattr(_search, "_run_path", path)
+    monkeypatch.setattr(_paths, "_refine_first", interrupted)
+    monkeypatch.setattr(_paths, "_run_path", path)
     X = np.random.RandomState(0).standard_normal((60, 2))
     with pytest.warns(ConvergenceWarning, match="was interrupted after"):
         model = SWATRegressor(depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
@@ -166,12 +164,12 @@ def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
 
 def test_without_any_candidate_there_is_nothing_to_refine(problem):
     points = []
-    assert _most_promising([], 0.0, problem, 2, Control(), Deadline(), points) == points == []
+    assert best_beginnings([], 0.0, problem, 2, Control(), Deadline(), points) == points == []
 
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position):
-    refine_first = _search._refine_first
+    refine_first = _paths._refine_first
 
     def sometimes_nan(network, *arguments, **options):
         point = refine_first(network, *arguments, **options)
@@ -179,7 +177,7 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
         return replace(point, validation_loss=np.nan) if is_bad else point
 
     networks = [candidate(4), candidate(4, seed=1)]
-    monkeypatch.setattr(_search, "_refine_first", sometimes_nan)
+    monkeypatch.setattr(_paths, "_refine_first", sometimes_nan)
     best, points = refined(problem, networks)
     assert best[0] is points[1 - position].network
 
@@ -189,9 +187,9 @@ def test_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
 
     def spy(networks, price, *rest):
         prices.append(price)
-        return _most_promising(networks, price, *rest)
+        return best_beginnings(networks, price, *rest)
 
-    monkeypatch.setattr(_search, "_most_promising", spy)
+    monkeypatch.setattr(_search, "best_beginnings", spy)
     X = np.random.RandomState(0).standard_normal((60, 2))
     for alpha in (1.0, 1e-6):
         SWATRegressor(alpha=alpha, depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
@@ -203,16 +201,6 @@ def test_verbose_tells_what_was_refined(capsys):
     SWATRegressor(depth=[1, 2], max_iter=5, random_state=0, verbose=1).fit(X, X[:, 0])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("refined"))
     assert line.startswith(f"refined {N_REFINED} of {N_REFINED}  best: validation loss 0.0")
-
-
-def test_a_fit_has_modules_of_its_own_where_parameters_are_swapped():
-    autoencoder = load_checkpoint()
-    copied = _search.to_device(autoencoder, torch.device("cpu"))
-    assert copied.dataset_encoder is autoencoder.dataset_encoder
-    own = [copied, *copied.decoder.modules(), *copied.network_encoder.modules()]
-    assert not set(own) & set(autoencoder.modules())
-    pairs = zip(copied.parameters(), autoencoder.parameters(), strict=True)
-    assert all(one is other for one, other in pairs)
 
 
 def test_a_refit_goes_on_where_little_loss_is_left(problem):

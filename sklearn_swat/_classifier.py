@@ -72,7 +72,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         alone, or for a quarter of the steps on both and then on the weights, which
         get lower than a latent point can. With "weights" and ``start="random"`` the
         pretrained autoencoder plays no part: the honest comparison.
-    max_iter : int, default=50
+    max_iter : int, default=30
         Descent steps at most. 0 judges the start networks as they are.
     max_time : float, default=None
         Seconds that a fit may take, None for any number: of the descent up to a third,
@@ -81,11 +81,12 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         between steps and not before the start networks are judged, so that a fit may
         take somewhat longer. The same bits from the same data are promised without it
         only.
-    learning_rate : float, default=0.1
-        Adam's; half of it on latent tokens (of unit mean square), 0.4 times it on weights.
-        With ``space="latent"``, from a start that is not random, a twentieth of it.
+    learning_rate : float, default=0.02
+        Adam's, from a start that fits already; five times it with ``start="random"``. Half
+        of that on latent tokens (of unit mean square), 0.4 times on weights. With
+        ``space="latent"``, from a start that is not random, a quarter of it.
     batch_size : "auto" or int, default="auto"
-        Rows per step; "auto" takes all up to 2,048, else 1,024.
+        Rows per step; "auto" takes all up to 512, else 256.
     refine : bool, default=True
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False gives the decoded network itself.
@@ -180,9 +181,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         n_restarts: int = 2,
         start: Any = "data",
         space: str = "both",
-        max_iter: int = 50,
+        max_iter: int = 30,
         max_time: float | None = None,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.02,
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,

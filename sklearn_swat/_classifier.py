@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from ._base import BaseSWAT
 from ._draws import count_draws
 from ._losses import LOSSES
+from ._network import output_activation
 from ._online import with_absent_labels
 from ._rows import Rows
 from ._validation import (
@@ -428,10 +429,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
         """
-        probabilities = self._outputs(X)
-        if probabilities.shape[1] == 1 and not self._is_multilabel:
-            probabilities = np.hstack([1 - probabilities, probabilities])
-        return probabilities
+        raw = self._raw_outputs(X)
+        if raw.shape[1] == 1 and not self._is_multilabel:
+            raw = np.hstack([-raw, raw])  # 1 - p would cancel where p is all but 1
+        return np.ascontiguousarray(output_activation(raw.T, self.out_activation_).T)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Predict the logarithm of `predict_proba`, right where the probability underflows.

@@ -255,7 +255,3 @@ class FittedNetwork:
     def _raw_outputs(self, X: ArrayLike) -> Array:
         rows = self._validated(X)  # before the network is asked for: it may not be fitted
         return self.network_.decision_function(rows)
-
-    def _outputs(self, X: ArrayLike) -> Array:
-        rows = self._validated(X)  # before the network is asked for: it may not be fitted
-        return self.network_.predict(rows)

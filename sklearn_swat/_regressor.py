@@ -261,7 +261,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         """
-        outputs = self._outputs(X)
+        outputs = self._raw_outputs(X)
         return outputs[:, 0] if self._is_flat else outputs
 
     def __sklearn_tags__(self) -> Any:

@@ -53,25 +53,64 @@ def test_a_descent_works_on_one_thread_and_leaves_their_number_alone(diabetes, m
 
 
 @pytest.mark.parametrize(
-    ("space", "start", "is_gentle"),
-    [("latent", "data", True), ("latent", "random", False), ("both", "data", False)],
+    ("space", "start", "is_gentle", "rate"),
+    [
+        ("latent", "data", True, _descent.GENTLE_LATENT_RATE),
+        ("latent", "random", False, _descent.RANDOM_RATE * _descent.LATENT_RATE),
+        ("both", "data", False, _descent.LATENT_RATE),
+    ],
 )
 def test_latent_points_alone_leave_a_start_that_fits_gently(
-    diabetes, monkeypatch, space, start, is_gentle
+    diabetes, monkeypatch, space, start, is_gentle, rate
 ):
     sharpnesses, rates = [], []
     step = _descent._Run._step
 
     def spy(run, rate, sharpness):
         sharpnesses.append(sharpness)
-        rates.append(run._rates()["latent"] if "latent" in run.free else None)
+        rates.append(run._rates().get("latent"))
         step(run, rate, sharpness)
 
     monkeypatch.setattr(_descent._Run, "_step", spy)
     SWATRegressor(space=space, start=start, refine=False, **SMALL).fit(*diabetes)
     assert (set(sharpnesses) == {1.0}) == is_gentle
     assert (sharpnesses[0] == 0.0) != is_gentle
-    assert rates[0] == (_descent.GENTLE_LATENT_RATE if is_gentle else _descent.LATENT_RATE)
+    assert rates[0] == rate
+
+
+def test_random_weights_take_larger_steps_and_thresholds_the_same(diabetes, monkeypatch):
+    rates = {}
+    step = _descent._Run._step
+
+    def spy(run, *arguments):
+        rates[run.settings.start] = run._rates()
+        step(run, *arguments)
+
+    monkeypatch.setattr(_descent._Run, "_step", spy)
+    for start in ("data", "random"):
+        SWATRegressor(space="weights", start=start, refine=False, **SMALL).fit(*diabetes)
+    of_data, of_random = rates["data"], rates["random"]
+    assert of_random["threshold"] == of_data["threshold"]
+    assert of_random["w_in"] == _descent.RANDOM_RATE * of_data["w_in"] > of_data["w_in"]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "n_rows", "expected"), [("auto", 500, 500), ("auto", 700, 256), (300, 700, 300)]
+)
+def test_every_step_sees_as_many_rows_as_asked_for(monkeypatch, batch_size, n_rows, expected):
+    seen = []
+    loss = _descent._Run._loss
+
+    def spy(run, network, rows):
+        seen.append(len(rows.X))
+        return loss(run, network, rows)
+
+    monkeypatch.setattr(_descent._Run, "_loss", spy)
+    X = np.random.RandomState(0).standard_normal((n_rows, 2))
+    model = SWATRegressor(batch_size=batch_size, validation_fraction=0.01, refine=False, **SMALL)
+    model.fit(X, X[:, 0])
+    n_train = round(0.99 * n_rows)
+    assert set(seen) == {min(expected, n_train)}
 
 
 def test_weak_candidates_are_dropped_on_the_way(diabetes):

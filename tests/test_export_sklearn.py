@@ -13,7 +13,14 @@ from sklearn.base import clone, is_classifier
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.export import to_sklearn
 
-READABLE = {"sigmoid": "logistic", "tanh": "tanh", "identity": "identity"}
+COMPUTED_BY = {
+    ("identity",): "identity",
+    ("sigmoid",): "logistic",
+    ("tanh",): "tanh",
+    ("sigmoid", "tanh"): "tanh",
+    ("leaky_relu",): "relu",
+    ("identity", "leaky_relu"): "relu",
+}
 CLASSES = {"binary": ["b", "c"], "multi-class": ["p", "q", "r", "s"]}
 
 
@@ -21,12 +28,12 @@ CLASSES = {"binary": ["b", "c"], "multi-class": ["p", "q", "r", "s"]}
     task=st.sampled_from(sorted(OUTPUTS)),
     depth=st.integers(0, 4),
     seed=st.integers(0, 10_000),
-    activation=st.sampled_from(sorted(READABLE)),
+    activations=st.sampled_from(sorted(COMPUTED_BY)),
 )
-@settings(max_examples=40, deadline=None)
-def test_the_mlp_predicts_the_same(task, depth, seed, activation):
+@settings(max_examples=60, deadline=None)
+def test_the_mlp_predicts_the_same(task, depth, seed, activations):
     estimator = make_estimator(
-        task, depth, seed, activations=[activation], classes=CLASSES.get(task)
+        task, depth, seed, activations=activations, classes=CLASSES.get(task)
     )
     mlp, X = to_sklearn(estimator), make_rows(estimator)
     actual = mlp.predict_proba(X) if is_classifier(mlp) else mlp.predict(X).reshape(len(X), -1)
@@ -68,8 +75,18 @@ def test_the_mlp_is_read_back_as_the_network():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("activations", [["leaky_relu"], ["sigmoid", "tanh"]])
-def test_activations_that_scikit_learn_has_not_are_named(activations):
+@pytest.mark.parametrize("activations", COMPUTED_BY)
+def test_one_activation_computes_those_of_the_network(activations):
+    estimator = make_estimator("regression", 2, 1, density=1.0, activations=activations)
+    sizes = np.array(estimator.hidden_layer_sizes_)
+    assert {n for layer in estimator.activations_ for n in layer} == set(activations)
+    mlp = to_sklearn(estimator)
+    assert mlp.activation == COMPUTED_BY[activations]
+    assert tuple(mlp.hidden_layer_sizes) == tuple(sizes * (1 + (mlp.activation == "relu")))
+
+
+@pytest.mark.parametrize("activations", [["leaky_relu", "tanh"], ["identity", "sigmoid"]])
+def test_activations_that_no_other_computes_are_named(activations):
     estimator = make_estimator("binary", 2, 7, density=1.0, activations=activations)
     with pytest.raises(ValueError, match=rf"{activations[0]}.*fit with activations=.*to_onnx"):
         to_sklearn(estimator)

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from .._activations import LEAKY_SLOPE
+from .._network import SparseMLP
 from ._common import fitted_network, is_multilabel
 
-_ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "identity": "identity"}
+Array = NDArray[np.float64]
+
+
+class _Layer(NamedTuple):
+    """What goes into the neurons of a layer, and what they hand on: (m, h), (h,), (h, n), (n,)."""
+
+    weights: Array
+    bias: Array
+    next_weights: Array
+    next_bias: Array
+
+
+def _unchanged(layer: _Layer, names: tuple[str, ...]) -> _Layer:
+    return layer
+
+
+def _by_tanh(layer: _Layer, names: tuple[str, ...]) -> _Layer:
+    """Compute sigmoid neurons by tanh, ``sigmoid(z) = (1 + tanh(z / 2)) / 2``."""
+    is_sigmoid = np.array([name == "sigmoid" for name in names])
+    half = np.where(is_sigmoid, 0.5, 1.0)
+    weights = half[:, None] * layer.next_weights
+    return _Layer(
+        layer.weights * half,
+        layer.bias * half,
+        weights,
+        layer.next_bias + is_sigmoid @ weights,
+    )
+
+
+def _by_relu(layer: _Layer, names: tuple[str, ...]) -> _Layer:
+    """Compute every neuron by two of ReLU, ``f(z) = relu(z) - slope * relu(-z)``."""
+    slope = np.array([1.0 if name == "identity" else LEAKY_SLOPE for name in names])
+    return _Layer(
+        np.hstack([layer.weights, -layer.weights]),
+        np.concatenate([layer.bias, -layer.bias]),
+        np.vstack([layer.next_weights, -slope[:, None] * layer.next_weights]),
+        layer.next_bias,
+    )
+
+
+# The activation of scikit-learn that computes neurons of these, and how; the first that does.
+_WAYS: tuple[tuple[set[str], str, Callable[[_Layer, tuple[str, ...]], _Layer]], ...] = (
+    ({"identity"}, "identity", _unchanged),
+    ({"sigmoid"}, "logistic", _unchanged),
+    ({"sigmoid", "tanh"}, "tanh", _by_tanh),
+    ({"leaky_relu", "identity"}, "relu", _by_relu),
+)
 
 
 def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
@@ -19,9 +69,9 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     Parameters
     ----------
     estimator : SWATRegressor or SWATClassifier
-        Fitted, and all its hidden neurons of one activation that scikit-learn has:
-        "sigmoid", "tanh" or "identity". Leaky ReLU is not among them: scikit-learn's
-        "relu" is another function.
+        Fitted, and its hidden neurons of "tanh" and "sigmoid" alone, or of "leaky_relu"
+        and "identity" alone: a scikit-learn MLP has one activation for all neurons. Tanh
+        computes sigmoid too, and two neurons of ReLU one of leaky ReLU or of identity.
 
     Returns
     -------
@@ -37,7 +87,7 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     ValueError
-        If it has another activation, or several.
+        If no activation of scikit-learn computes all of its neurons.
 
     Examples
     --------
@@ -53,16 +103,10 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     """
     network = fitted_network(estimator)
     d, k = network.n_features, network.n_outputs
-    used = sorted({name for layer in network.activations for name in layer}) or ["identity"]
-    if len(used) > 1 or used[0] not in _ACTIVATIONS:
-        raise ValueError(
-            f"the hidden activations {used} cannot be those of a scikit-learn MLP, which has "
-            f"one for all neurons, and none that equals leaky_relu; fit with activations= one "
-            f"of {list(_ACTIVATIONS)}, or export by to_c, to_torch or to_onnx"
-        )
+    weights, biases, activation = _of_one_activation(network)
     parameters = {
-        "hidden_layer_sizes": network.hidden_layer_sizes,
-        "activation": _ACTIVATIONS[used[0]],
+        "hidden_layer_sizes": tuple(map(len, biases[:-1])),
+        "activation": activation,
         "random_state": 0,
     }
     # A step of training on zeros sets up all that a fitted MLP holds; then come the weights.
@@ -74,10 +118,26 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     else:
         y = np.zeros((1, k))
         mlp = MLPRegressor(**parameters).partial_fit(np.zeros((1, d)), y[:, 0] if k == 1 else y)
-    for target, values in zip(
-        [*mlp.coefs_, *mlp.intercepts_], [*network.weights, *network.biases], strict=True
-    ):
+    for target, values in zip([*mlp.coefs_, *mlp.intercepts_], [*weights, *biases], strict=True):
         target[:] = values  # in place, as the optimiser holds these arrays too
     if hasattr(estimator, "feature_names_in_"):
         mlp.feature_names_in_ = estimator.feature_names_in_
     return mlp
+
+
+def _of_one_activation(network: SparseMLP) -> tuple[list[Array], list[Array], str]:
+    """Return weights and biases of the same outputs, and scikit-learn's name of the activation."""
+    used = {name for layer in network.activations for name in layer}
+    ways = [way for way in _WAYS if used <= way[0]]
+    if not ways:
+        raise ValueError(
+            f"the hidden activations {sorted(used)} cannot be computed by those of a scikit-learn "
+            "MLP, which has one for all neurons; fit with activations=['tanh', 'sigmoid'] or "
+            "['leaky_relu', 'identity'], or export by to_c, to_torch or to_onnx"
+        )
+    _, activation, rewrite = ways[0]
+    weights, biases = list(network.weights), list(network.biases)
+    for i, layer_names in enumerate(network.activations):
+        layer = _Layer(weights[i], biases[i], weights[i + 1], biases[i + 1])
+        weights[i], biases[i], weights[i + 1], biases[i + 1] = rewrite(layer, layer_names)
+    return weights, biases, activation

@@ -82,7 +82,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         space: str = "both",
         max_iter: int = 30,
         max_time: float | None = None,
-        learning_rate: float = 0.02,
+        learning_rate: float = 0.04,
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,
@@ -219,7 +219,8 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     def _settings(self, n_outputs: int) -> DescentSettings:
         """Translate the parameters for the descent."""
         start = self._start_network(n_outputs)
-        (n_slots, max_width), depths = widths_of(self.max_width, start), depths_of(self.depth)
+        n_slots, max_width = widths_of(self.max_width, start, n_outputs)
+        depths = depths_of(self.depth)
         check_width(n_slots, depths, int(self.n_restarts))
         return DescentSettings(
             alpha=float(self.alpha),

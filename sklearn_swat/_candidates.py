@@ -1,4 +1,4 @@
-"""What descends: candidates, each with the best hard network it has passed through."""
+"""What descends: candidates, each with the hard networks that are kept of it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
 
 @dataclass
 class Candidate:
-    """One (depth, restart), and the best hard network it has passed through.
+    """One (depth, restart), with the best hard network that it has passed through and the last.
 
     Attributes
     ----------
     depth, restart : int
     network : SparseMLP
-        On standardised rows.
+        The best one, an answer by itself; on standardised rows.
     price : float
         Its J: normalised validation loss plus alpha times size.
+    latest : SparseMLP
+        The last one, where pruning paths begin: what was the best on the validation rows may be
+        the start, of which they make less.
+    latest_price : float
+        Its J; infinite once the candidate has diverged.
     validation_loss : float
         Normalised.
     row_losses : ndarray of shape (N,), optional
@@ -34,6 +39,8 @@ class Candidate:
     restart: int
     network: SparseMLP | None = None
     price: float = np.inf
+    latest: SparseMLP | None = None
+    latest_price: float = np.inf
     validation_loss: float = np.inf
     row_losses: NDArray[np.float64] | None = None
 

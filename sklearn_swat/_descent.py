@@ -52,17 +52,16 @@ HALVING_AT = (0.35, 0.6)  # shares of the steps at which half the candidates are
 WEIGHTS_RATE = 0.4  # of the learning rate in weight space: weights are smaller than tokens
 LATENT_RATE = 0.5  # of the learning rate
 # Where there is nothing but a latent point that fits already: larger steps, and networks that are
-# soft at first, lose what it is worth, a tenth of the loss. Before a descent on the weights they
-# do no harm, and the networks that they lead to are as good for pruning paths.
-GENTLE_LATENT_RATE = 0.25
+# soft at first, lose what it is worth, a tenth of the loss.
+GENTLE_LATENT_RATE = 0.125
 # Times the learning rate, of start points that fit nothing yet. With as large steps, those that fit
 # already have lost it at once and need most of the steps to come back.
-RANDOM_RATE = 5.0
+RANDOM_RATE = 2.5
 CORRECTION_RATE = 0.2  # of the learning rate, for the weights beside a latent point
 LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the latent one
 # For the thresholds, which make networks sparse. At a twentieth, those of a descent alone have 2,
 # 10 and 28 % more loss and price at 1e-4, 1e-3 and 1e-2 a number.
-THRESHOLD_RATE = 2.0
+THRESHOLD_RATE = 1.0
 FULL_BATCH_ROWS = 512  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 256  # and above, so many
 ONE_THREAD_ROWS = 2048  # in a step, up to which more threads on a CPU cost more than they gain
@@ -403,9 +402,9 @@ class _Run:
         return self.train.take(*batch) if batch else self.train
 
     def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
-        """Judge the hard networks; keep each candidate's best.
+        """Judge the hard networks; keep each candidate's best and its last.
 
-        A network replaces an earlier one if it is better by more than the standard
+        Of the best, a network replaces an earlier one if it is better by more than the standard
         error of the difference: on few validation rows the best of many verdicts
         would be the luckiest one.
         """
@@ -420,14 +419,14 @@ class _Run:
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
             self.best_price = prices[np.isfinite(prices)].min(initial=self.best_price)
-            better = [
-                i
-                for i, candidate in enumerate(self.alive)
-                if np.isfinite(prices[i]) and candidate.is_beaten(prices[i], by_row[i], weight)
-            ]
-            if better:
-                for i, hard in zip(better, self._harden(network, better), strict=True):
-                    candidate = self.alive[i]
+            for candidate, price in zip(self.alive, prices, strict=True):
+                candidate.latest_price = float(price) if np.isfinite(price) else np.inf
+            finite = np.flatnonzero(np.isfinite(prices)).tolist()
+            hardened = self._harden(network, finite) if finite else []
+            for i, hard in zip(finite, hardened, strict=True):
+                candidate = self.alive[i]
+                candidate.latest = hard
+                if candidate.is_beaten(prices[i], by_row[i], weight):
                     candidate.network, candidate.price = hard, float(prices[i])
                     candidate.validation_loss = float(validation_loss[i])
                     candidate.row_losses = by_row[i]
@@ -452,7 +451,7 @@ class _Run:
         n_kept = max(2, -(-len(self.alive) // 2))
         if n_kept >= len(self.alive):
             return
-        ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].price)
+        ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].latest_price)
         kept = sorted(ranking[:n_kept])
         self.captured = CapturedStep()
         self.alive = [self.alive[i] for i in kept]

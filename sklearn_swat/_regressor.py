@@ -38,7 +38,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=None
         Neurons per hidden layer at most, or as many as a start has. None is 16 in what is
-        looked for, and 64 in averages of several networks. Memory and time grow with its
+        looked for, or two per output if that is more, up to 64, and four times as many in
+        averages of several networks. Memory and time grow with its
         square: a fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more
         memory than the machine has is refused.
     activations : "all", str or list of str, default="all"
@@ -69,10 +70,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         between steps and not before the start networks are judged, so that a fit may
         take somewhat longer. The same bits from the same data are promised without it
         only.
-    learning_rate : float, default=0.02
-        Adam's, from a start that fits already; five times it with ``start="random"``. Half
-        of that on latent tokens (of unit mean square), 0.4 times on weights. With
-        ``space="latent"``, from a start that is not random, a quarter of it.
+    learning_rate : float, default=0.04
+        Adam's, from a start that fits already; two and a half times as much with
+        ``start="random"``. Half of that on latent tokens (of unit mean square), 0.4 times
+        on weights. With ``space="latent"``, from a start that is not random, an eighth.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 512, else 256.
     refine : bool, default=True

@@ -146,8 +146,9 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
+        latest = _latest_networks(descent, screening)
         beginnings = best_beginnings(
-            networks, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
+            latest, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
@@ -190,8 +191,16 @@ def search(
     return _finish(problem, points, choice, descent, control, refits=refits)
 
 
+def _latest_networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
+    """Return the candidates' last networks, of all features, the best first."""
+    ranked = sorted(descent.candidates, key=lambda candidate: candidate.latest_price)
+    return [
+        screening.widen(candidate.latest) for candidate in ranked if candidate.latest is not None
+    ]
+
+
 def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
-    """Return the candidates' networks, of all features."""
+    """Return the candidates' best networks, of all features."""
     found = _networks_at(descent.candidates, descent, screening)
     return [network for network in found if network is not None]
 

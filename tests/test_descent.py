@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_swat import SWATRegressor, _descent
+from sklearn_swat import SWATRegressor, _descent, _search
 from sklearn_swat._candidates import Candidate
 
 SPACES = ["both", "latent", "weights"]
@@ -165,6 +165,40 @@ def test_a_later_network_must_be_better_by_more_than_chance():
     assert steady.mean() == pytest.approx(lucky.mean())
     assert candidate.is_beaten(0.85, steady, weight)
     assert not candidate.is_beaten(0.85, lucky, weight)
+
+
+def test_paths_begin_at_the_last_networks_and_not_at_the_best_ones(diabetes, monkeypatch):
+    descents, begun = [], []
+    descend, beginnings = _descent.descend, _search.best_beginnings
+    monkeypatch.setattr(_descent, "descend", lambda *a: descents.append(descend(*a)) or descents[0])
+    monkeypatch.setattr(
+        _search, "best_beginnings", lambda found, *a: begun.extend(found) or beginnings(found, *a)
+    )
+    steps = {"learning_rate": 1.0, "max_iter": 10}  # so large that the start stays the best
+    SWATRegressor(**{**SMALL, **steps}).fit(*diabetes)
+    candidates = sorted(descents[0].candidates, key=lambda candidate: candidate.latest_price)
+    assert len(begun) == len(candidates) == 4
+    for network, candidate in zip(begun, candidates, strict=True):
+        np.testing.assert_array_equal(network.weights[0], candidate.latest.weights[0])
+    assert any(candidate.network is not candidate.latest for candidate in candidates)
+    assert all(candidate.price <= candidate.latest_price for candidate in candidates)
+
+
+def test_a_candidate_that_diverges_keeps_its_last_network_and_is_the_last(diabetes, monkeypatch):
+    evaluate, descents = _descent._Run._evaluate, []
+
+    def diverged(run, step, seconds):
+        if step == 5:
+            run.free["b_out"].data[0] = np.inf
+        record = evaluate(run, step, seconds)
+        descents.append(run)
+        return record
+
+    monkeypatch.setattr(_descent._Run, "_evaluate", diverged)
+    SWATRegressor(refine=False, space="weights", **{**SMALL, "max_iter": 5}).fit(*diabetes)
+    first, *others = descents[0].candidates
+    assert first.latest is not None
+    assert first.latest_price == np.inf > max(candidate.latest_price for candidate in others)
 
 
 def test_warm_start_goes_on_from_the_network(diabetes):

@@ -121,9 +121,9 @@ def test_paths_go_at_their_paces(monkeypatch):
         return rounds(network, *arguments, should_stop=should_stop, **pace)
 
     monkeypatch.setattr(_paths, "pruning_rounds", spy)
-    X = np.random.RandomState(0).standard_normal((100, 6))
+    X, noise = np.split(np.random.RandomState(0).standard_normal((100, 7)), [6], axis=1)
     model = SWATRegressor(depth=1, n_restarts=4, max_iter=5, random_state=0)
-    model.fit(X, np.tanh(X).sum(axis=1))
+    model.fit(X, np.tanh(X).sum(axis=1) + noise[:, 0])  # much loss is left
     paces = paces[N_REFINED:]
     assert [pace for _, pace in paces] == [THOROUGH, *[BRISK] * (N_PATHS - 1), THOROUGH]
     assert paces[-1][0] == 0  # the linear one

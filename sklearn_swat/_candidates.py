@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from ._network import SparseMLP
 
 ERRORS_TO_BEAT = 1.0  # standard errors by which a later network must be better
+# Normalised loss by which the last network may be behind the best one before it counts as spoilt:
+# by too high a rate or price, or by an end before its neurons were hard.
+SPOILT_BY = 0.5
 
 
 @dataclass
@@ -24,11 +27,10 @@ class Candidate:
         The best one, an answer by itself; on standardised rows.
     price : float
         Its J: normalised validation loss plus alpha times size.
-    latest : SparseMLP
-        The last one, where pruning paths begin: what was the best on the validation rows may be
-        the start, of which they make less.
+    latest : SparseMLP, optional
+        The one of the last verdict, if its loss was finite.
     latest_price : float
-        Its J; infinite once the candidate has diverged.
+        Its J.
     validation_loss : float
         Normalised.
     row_losses : ndarray of shape (N,), optional
@@ -43,6 +45,19 @@ class Candidate:
     latest_price: float = np.inf
     validation_loss: float = np.inf
     row_losses: NDArray[np.float64] | None = None
+
+    @property
+    def beginning(self) -> tuple[SparseMLP | None, float]:
+        """Where a pruning path begins, and its J: the last network, unless that is spoilt.
+
+        What was the best on the validation rows may be the start, of which paths make less.
+        """
+        is_spoilt = (
+            self.latest is None
+            or self.latest_price > self.price + SPOILT_BY
+            or not self.latest.weights[0].any()
+        )
+        return (self.network, self.price) if is_spoilt else (self.latest, self.latest_price)
 
     def is_beaten(
         self, price: float, row_losses: NDArray[np.float64], weight: NDArray[np.float64]

@@ -175,6 +175,7 @@ class _Run:
         self.moments = {name: Adam(tensor) for name, tensor in self.free.items()}
         self._choose_decoders()
         self.captured = CapturedStep()
+        self.verdict: tuple[SoftNetwork, NDArray[np.float64]]  # the last one's networks and prices
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.settings.device)
@@ -326,6 +327,7 @@ class _Run:
             annealed = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
             self._step(annealed * settings.learning_rate, sharpness)
             self.result.n_iter = step + 1
+        self._keep_latest()
 
     def _leave_latent(self) -> None:
         """Go on with the weights that the latent points stand for."""
@@ -402,9 +404,9 @@ class _Run:
         return self.train.take(*batch) if batch else self.train
 
     def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
-        """Judge the hard networks; keep each candidate's best and its last.
+        """Judge the hard networks; keep each candidate's best.
 
-        Of the best, a network replaces an earlier one if it is better by more than the standard
+        A network replaces an earlier one if it is better by more than the standard
         error of the difference: on few validation rows the best of many verdicts
         would be the luckiest one.
         """
@@ -419,14 +421,16 @@ class _Run:
             size = hard_size(network).cpu().numpy()
             prices = validation_loss + self.settings.alpha * size
             self.best_price = prices[np.isfinite(prices)].min(initial=self.best_price)
-            for candidate, price in zip(self.alive, prices, strict=True):
-                candidate.latest_price = float(price) if np.isfinite(price) else np.inf
-            finite = np.flatnonzero(np.isfinite(prices)).tolist()
-            hardened = self._harden(network, finite) if finite else []
-            for i, hard in zip(finite, hardened, strict=True):
-                candidate = self.alive[i]
-                candidate.latest = hard
-                if candidate.is_beaten(prices[i], by_row[i], weight):
+            # A copy: in weight space the network shares its numbers with what goes on moving.
+            self.verdict = network.take(torch.arange(len(prices))), prices
+            better = [
+                i
+                for i, candidate in enumerate(self.alive)
+                if np.isfinite(prices[i]) and candidate.is_beaten(prices[i], by_row[i], weight)
+            ]
+            if better:
+                for i, hard in zip(better, self._harden(network, better), strict=True):
+                    candidate = self.alive[i]
                     candidate.network, candidate.price = hard, float(prices[i])
                     candidate.validation_loss = float(validation_loss[i])
                     candidate.row_losses = by_row[i]
@@ -446,12 +450,21 @@ class _Run:
         hard = network.take(torch.tensor(chosen))
         return harden(hard, LOSSES[self.loss_name].out_activation)
 
+    def _keep_latest(self) -> None:
+        """Keep every candidate's network of the last verdict."""
+        network, prices = self.verdict
+        finite = np.flatnonzero(np.isfinite(prices)).tolist()
+        for i, hard in zip(finite, self._harden(network, finite) if finite else [], strict=True):
+            self.alive[i].latest, self.alive[i].latest_price = hard, float(prices[i])
+
     def _drop_weakest(self) -> None:
-        """Keep the better half of the candidates, and the moments of their gradients."""
+        """Keep the half of the candidates that was better at the last verdict, and its moments."""
         n_kept = max(2, -(-len(self.alive) // 2))
         if n_kept >= len(self.alive):
             return
-        ranking = sorted(range(len(self.alive)), key=lambda i: self.alive[i].latest_price)
+        self._keep_latest()
+        prices = np.nan_to_num(self.verdict[1], nan=np.inf)
+        ranking = np.argsort(prices, kind="stable").tolist()
         kept = sorted(ranking[:n_kept])
         self.captured = CapturedStep()
         self.alive = [self.alive[i] for i in kept]

@@ -146,9 +146,9 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        latest = _latest_networks(descent, screening)
+        possible = _beginnings(descent, screening)
         beginnings = best_beginnings(
-            latest, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
+            possible, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
@@ -174,8 +174,8 @@ def search(
         refits = [] if asked_to_stop or control.was_interrupted else points.copy()
     if isinstance(start, SparseMLP):
         networks.append(start)
-    # What descent found was judged at its luckiest step, and pruning starts at the best of it:
-    # it is an answer only where no pruning path is.
+    # What descent found was judged at its luckiest step: it is an answer only where no pruning
+    # path is.
     if not all_ran:
         points += [problem.point(network) for network in networks]
     if not refines and settings.max_iter == 0 and settings.start == "data":
@@ -191,12 +191,10 @@ def search(
     return _finish(problem, points, choice, descent, control, refits=refits)
 
 
-def _latest_networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
-    """Return the candidates' last networks, of all features, the best first."""
-    ranked = sorted(descent.candidates, key=lambda candidate: candidate.latest_price)
-    return [
-        screening.widen(candidate.latest) for candidate in ranked if candidate.latest is not None
-    ]
+def _beginnings(descent: Descent, screening: Screening) -> list[SparseMLP]:
+    """Return the networks that paths may begin at, of all features, the best first."""
+    found = sorted((each.beginning for each in descent.candidates), key=lambda pair: pair[1])
+    return [screening.widen(network) for network, _ in found if network is not None]
 
 
 def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:

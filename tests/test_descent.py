@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_swat import SWATRegressor, _descent, _search
 from sklearn_swat._candidates import Candidate
+from sklearn_swat._network import SparseMLP
 
 SPACES = ["both", "latent", "weights"]
 SMALL = {"depth": [1, 2], "n_restarts": 2, "max_iter": 20, "random_state": 0}
@@ -167,38 +168,64 @@ def test_a_later_network_must_be_better_by_more_than_chance():
     assert not candidate.is_beaten(0.85, lucky, weight)
 
 
-def test_paths_begin_at_the_last_networks_and_not_at_the_best_ones(diabetes, monkeypatch):
+def begin_paths(monkeypatch, diabetes, **parameters):
+    """Return the candidates of a fit, the best beginning first, and what paths may begin at."""
     descents, begun = [], []
     descend, beginnings = _descent.descend, _search.best_beginnings
     monkeypatch.setattr(_descent, "descend", lambda *a: descents.append(descend(*a)) or descents[0])
     monkeypatch.setattr(
         _search, "best_beginnings", lambda found, *a: begun.extend(found) or beginnings(found, *a)
     )
-    steps = {"learning_rate": 1.0, "max_iter": 10}  # so large that the start stays the best
-    SWATRegressor(**{**SMALL, **steps}).fit(*diabetes)
-    candidates = sorted(descents[0].candidates, key=lambda candidate: candidate.latest_price)
+    model = SWATRegressor(**{**SMALL, **parameters}).fit(*diabetes)
+    candidates = sorted(descents[0].candidates, key=lambda candidate: candidate.beginning[1])
     assert len(begun) == len(candidates) == 4
     for network, candidate in zip(begun, candidates, strict=True):
-        np.testing.assert_array_equal(network.weights[0], candidate.latest.weights[0])
+        np.testing.assert_array_equal(network.weights[0], candidate.beginning[0].weights[0])
+    return candidates, model
+
+
+def test_paths_begin_at_the_last_networks_and_not_at_the_best_ones(diabetes, monkeypatch):
+    candidates, _ = begin_paths(monkeypatch, diabetes)
+    assert all(candidate.beginning[0] is candidate.latest for candidate in candidates)
     assert any(candidate.network is not candidate.latest for candidate in candidates)
-    assert all(candidate.price <= candidate.latest_price for candidate in candidates)
 
 
-def test_a_candidate_that_diverges_keeps_its_last_network_and_is_the_last(diabetes, monkeypatch):
-    evaluate, descents = _descent._Run._evaluate, []
+def test_paths_begin_at_the_best_networks_where_the_last_are_spoilt(diabetes, monkeypatch):
+    candidates, model = begin_paths(monkeypatch, diabetes, learning_rate=3.0)
+    spoilt = [candidate for candidate in candidates if candidate.latest_price > 1]
+    assert spoilt
+    assert all(candidate.beginning == (candidate.network, candidate.price) for candidate in spoilt)
+    assert any(point.network.depth for point in model.path_)
+
+
+@pytest.mark.parametrize(
+    ("price", "weight", "is_kept"), [(0.99, 1.0, True), (1.01, 1.0, False), (0.55, 0.0, False)]
+)
+def test_a_last_network_is_spoilt_if_it_is_far_behind_or_a_constant(price, weight, is_kept):
+    best, last = (
+        SparseMLP((np.full((1, 1), value),), (np.zeros(1),), ()) for value in (1.0, weight)
+    )
+    candidate = Candidate(1, 0, network=best, price=0.5, latest=last, latest_price=price)
+    assert candidate.beginning == ((last, price) if is_kept else (best, 0.5))
+    assert Candidate(1, 0, network=best, price=0.5).beginning == (best, 0.5)
+
+
+def test_a_candidate_that_diverges_has_no_last_network(diabetes, monkeypatch):
+    evaluate, runs = _descent._Run._evaluate, []
 
     def diverged(run, step, seconds):
         if step == 5:
             run.free["b_out"].data[0] = np.inf
-        record = evaluate(run, step, seconds)
-        descents.append(run)
-        return record
+            runs.append(run)
+        return evaluate(run, step, seconds)
 
     monkeypatch.setattr(_descent._Run, "_evaluate", diverged)
-    SWATRegressor(refine=False, space="weights", **{**SMALL, "max_iter": 5}).fit(*diabetes)
-    first, *others = descents[0].candidates
-    assert first.latest is not None
-    assert first.latest_price == np.inf > max(candidate.latest_price for candidate in others)
+    model = SWATRegressor(space="weights", **{**SMALL, "max_iter": 5, "n_restarts": 1})
+    model.fit(*diabetes)
+    first, second = runs[0].candidates
+    assert first.latest is None
+    assert first.beginning == (first.network, first.price)
+    assert second.beginning == (second.latest, second.latest_price)
 
 
 def test_warm_start_goes_on_from_the_network(diabetes):

@@ -50,11 +50,11 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=None
-        Neurons per hidden layer at most, or as many as a start has. None is 16 in what is
-        looked for, or two per output if that is more, up to 64, and four times as many in
-        averages of several networks. Memory and time grow with its
-        square: a fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more
-        memory than the machine has is refused.
+        Neurons per hidden layer at most, or as many as a start has. With None networks are
+        looked for with 16, or two per output if that is more (two classes are one), up to 64,
+        and averages of several may be four times as wide. Memory and time grow with its
+        square: a fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes
+        more memory than the machine has is refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
@@ -84,9 +84,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         take somewhat longer. The same bits from the same data are promised without it
         only.
     learning_rate : float, default=0.04
-        Adam's, from a start that fits already; two and a half times as much with
-        ``start="random"``. Half of that on latent tokens (of unit mean square), 0.4 times
-        on weights. With ``space="latent"``, from a start that is not random, an eighth.
+        Adam's, from a start that fits already; 2.5 times as much with ``start="random"``.
+        Weights take 0.4 of it, or 0.2 beside a latent point, and latent tokens (of unit
+        mean square) 0.5, or 0.125 where they alone leave a start that fits. The thresholds
+        below which weights vanish take it as it is, wherever they start.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 512, else 256.
     refine : bool, default=True

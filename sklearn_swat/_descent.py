@@ -5,8 +5,9 @@ A candidate is one (depth, restart). All descend in one batch: in the latent spa
 weight space on their scores directly; or first on both and then, where a latent
 point would not get lower, on the weights. On the way the soft networks sharpen until
 they are hard, the weakest candidates are dropped, and every few steps each
-candidate's HARD network is judged on the validation rows: the best of these
-verdicts is what a candidate is worth, whatever its soft loss says.
+candidate's HARD network is judged on the validation rows. The best of these networks
+is a candidate's answer, whatever its soft loss says; the last one is where a pruning
+path may begin.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ LATENT_RATE = 0.5  # of the learning rate
 # Where there is nothing but a latent point that fits already: larger steps, and networks that are
 # soft at first, lose what it is worth, a tenth of the loss.
 GENTLE_LATENT_RATE = 0.125
-# Times the learning rate, of start points that fit nothing yet. With as large steps, those that fit
-# already have lost it at once and need most of the steps to come back.
+# For start points that fit nothing yet. With such steps, starts that do lose their fit at once and
+# need most of the other steps to come back to it.
 RANDOM_RATE = 2.5
 CORRECTION_RATE = 0.2  # of the learning rate, for the weights beside a latent point
 LATENT_SHARE = 0.25  # of the steps that a descent in both spaces takes in the latent one
 # For the thresholds, which make networks sparse. At a twentieth, those of a descent alone have 2,
-# 10 and 28 % more loss and price at 1e-4, 1e-3 and 1e-2 a number.
+# 7 and 28 % more loss and price at 1e-4, 1e-3 and 1e-2 a number.
 THRESHOLD_RATE = 1.0
 FULL_BATCH_ROWS = 512  # up to here "auto" takes all rows in every step
 AUTO_BATCH_ROWS = 256  # and above, so many
@@ -102,7 +103,7 @@ def descend(
     report: Report | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Descent:
-    """Descend from the start points and return every candidate's best hard network.
+    """Descend from the start points and return the hard networks of every candidate.
 
     Parameters
     ----------

@@ -13,10 +13,10 @@ from ._network import MAX_DEPTH, SparseMLP
 
 # Of what is looked for: twice as much takes 20 to 60 % more time for 0 to 2 % less loss, except
 # where there are many outputs: of 26 classes, 16 neurons tell 75 % and 52 tell 82 %.
-USUAL_WIDTH, WIDTH_PER_OUTPUT, MOST_USUAL_WIDTH = 16, 2, 64
-# Of averages, as often that width: room for those of all paths, and a limit, or warm starts would
-# get wider every time.
-AVERAGES_OF = 4
+DEFAULT_WIDTH, WIDTH_PER_OUTPUT, LARGEST_DEFAULT_WIDTH = 16, 2, 64
+# How much wider averages may be: room for those of all paths, and a limit, or warm starts would get
+# wider every time.
+AVERAGE_FACTOR = 4
 
 
 def depths_of(depth: Any) -> tuple[int, ...]:
@@ -52,8 +52,8 @@ def widths_of(max_width: int | None, start: str | SparseMLP, n_outputs: int) -> 
     """
     widest = max(start.hidden_layer_sizes) if isinstance(start, SparseMLP) else 1
     if max_width is None:
-        width = min(max(USUAL_WIDTH, WIDTH_PER_OUTPUT * n_outputs), MOST_USUAL_WIDTH)
-        of_averages = AVERAGES_OF * width
+        width = min(max(DEFAULT_WIDTH, WIDTH_PER_OUTPUT * n_outputs), LARGEST_DEFAULT_WIDTH)
+        of_averages = AVERAGE_FACTOR * width
     else:
         width = of_averages = int(max_width)
     return max(width, widest), max(of_averages, widest)

@@ -48,7 +48,10 @@ def best_beginnings(
     ends: Deadline,
     points: list[PathPoint],
 ) -> list[Beginning]:
-    """Refine the best candidates, add them to `points`, and return how paths begin at the best."""
+    """Refine the first candidates, add them to `points`, and return how paths begin at the best.
+
+    The networks are those of the candidates, the best one first.
+    """
     candidates = networks[:N_REFINED]
     n = len(candidates)
     if not n:  # no network had a finite loss

@@ -54,7 +54,7 @@ def _by_relu(layer: _Layer, names: tuple[str, ...]) -> _Layer:
     )
 
 
-# The activation of scikit-learn that computes neurons of these, and how; the first that does.
+# Activations, the one of scikit-learn that computes them, and how: the first that has all counts.
 _WAYS: tuple[tuple[set[str], str, Callable[[_Layer, tuple[str, ...]], _Layer]], ...] = (
     ({"identity"}, "identity", _unchanged),
     ({"sigmoid"}, "logistic", _unchanged),
@@ -71,7 +71,8 @@ def to_sklearn(estimator: Any) -> MLPRegressor | MLPClassifier:
     estimator : SWATRegressor or SWATClassifier
         Fitted, and its hidden neurons of "tanh" and "sigmoid" alone, or of "leaky_relu"
         and "identity" alone: a scikit-learn MLP has one activation for all neurons. Tanh
-        computes sigmoid too, and two neurons of ReLU one of leaky ReLU or of identity.
+        computes sigmoid too, and two neurons of ReLU one of leaky ReLU or of identity: then
+        layers are twice as wide, and there are more non-zeros than `nnz_`.
 
     Returns
     -------

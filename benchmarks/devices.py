@@ -26,6 +26,7 @@ PARTS: dict[str, tuple[int, ...]] = {
     "rows": (1_000, 10_000, 50_000),
 }
 N_FEATURES, N_ROWS = 20, 1_000
+N_STEPS = 50  # more than the default, so that a descent is not over before it can be timed
 LARGEST_ON_CPU = {"candidates": 256, "rows": 50_000}
 MANY, FEW = 256, 16  # candidates on the GPU and on the CPU that are compared
 
@@ -53,8 +54,9 @@ def measure_fit(device: str, part: str, value: int, seed: int) -> dict[str, floa
     X, y = make_friedman1(n_rows, N_FEATURES, noise=1.0, random_state=seed)
     n_restarts = value // MAX_DEPTH if part == "candidates" else 2
     model = SWATRegressor(
-        n_restarts=n_restarts, batch_size=n_rows, device=device, random_state=seed
-    )
+        n_restarts=n_restarts, max_iter=N_STEPS, batch_size=n_rows, device=device,
+        random_state=seed,
+    )  # fmt: skip
     begun = perf_counter()
     model.fit(X, y)
     return {

@@ -464,9 +464,10 @@ class _Run:
         if n_kept >= len(self.alive):
             return
         self._keep_latest()
-        prices = np.nan_to_num(self.verdict[1], nan=np.inf)
-        ranking = np.argsort(prices, kind="stable").tolist()
+        network, prices = self.verdict
+        ranking = np.argsort(np.nan_to_num(prices, nan=np.inf), kind="stable").tolist()
         kept = sorted(ranking[:n_kept])
+        self.verdict = network.take(torch.tensor(kept)), prices[kept]
         self.captured = CapturedStep()
         self.alive = [self.alive[i] for i in kept]
         self.free = {

@@ -122,6 +122,14 @@ def test_weak_candidates_are_dropped_on_the_way(diabetes):
     assert all(len(r["validation_loss"]) == len(r["candidates"]) for r in history)
 
 
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 5, 7])
+def test_several_drops_between_two_verdicts_are_no_error(diabetes, max_iter):
+    parameters = {"depth": [1, 2], "n_restarts": 4, "max_iter": max_iter, "refine": False}
+    history = SWATRegressor(random_state=0, **parameters).fit(*diabetes).history_
+    assert len(history[0]["candidates"]) == 8
+    assert 2 <= len(history[-1]["candidates"]) <= 8
+
+
 def test_no_descent_and_no_refinement_gives_a_start_network(diabetes):
     model = SWATRegressor(refine=False, **{**SMALL, "max_iter": 0}).fit(*diabetes)
     (record,) = model.history_

@@ -26,7 +26,7 @@ PARTS: dict[str, tuple[int, ...]] = {
     "rows": (1_000, 10_000, 50_000),
 }
 N_FEATURES, N_ROWS = 20, 1_000
-N_STEPS = 50  # more than the default, so that a descent is not over before it can be timed
+N_STEPS = 50  # of the kept records, which are older than a default of fewer
 LARGEST_ON_CPU = {"candidates": 256, "rows": 50_000}
 MANY, FEW = 256, 16  # candidates on the GPU and on the CPU that are compared
 

@@ -328,7 +328,7 @@ class _Run:
             annealed = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
             self._step(annealed * settings.learning_rate, sharpness)
             self.result.n_iter = step + 1
-        self._keep_latest()
+        self._keep_latest(range(len(self.alive)))
 
     def _leave_latent(self) -> None:
         """Go on with the weights that the latent points stand for."""
@@ -451,10 +451,10 @@ class _Run:
         hard = network.take(torch.tensor(chosen))
         return harden(hard, LOSSES[self.loss_name].out_activation)
 
-    def _keep_latest(self) -> None:
-        """Keep every candidate's network of the last verdict."""
+    def _keep_latest(self, ending: Sequence[int]) -> None:
+        """Keep the networks of the last verdict, of candidates (ascending) that end with it."""
         network, prices = self.verdict
-        finite = np.flatnonzero(np.isfinite(prices)).tolist()
+        finite = [i for i in ending if np.isfinite(prices[i])]
         for i, hard in zip(finite, self._harden(network, finite) if finite else [], strict=True):
             self.alive[i].latest, self.alive[i].latest_price = hard, float(prices[i])
 
@@ -463,10 +463,10 @@ class _Run:
         n_kept = max(2, -(-len(self.alive) // 2))
         if n_kept >= len(self.alive):
             return
-        self._keep_latest()
         network, prices = self.verdict
         ranking = np.argsort(np.nan_to_num(prices, nan=np.inf), kind="stable").tolist()
         kept = sorted(ranking[:n_kept])
+        self._keep_latest(sorted(ranking[n_kept:]))
         self.verdict = network.take(torch.tensor(kept)), prices[kept]
         self.captured = CapturedStep()
         self.alive = [self.alive[i] for i in kept]

@@ -214,11 +214,9 @@ class _Run:
                 decoded = self._decode(latent, self.depths)
                 decoded = scores = decoded.rescale_outputs(self.scale, self.shift)
                 if settings.start == "data":
-                    is_later = [float(candidate.restart > 0) for candidate in self.alive]
-                    moved = spread(
-                        scores, torch.tensor(is_later, device=settings.device), self.generator
-                    )
-                    scores = self._read_out(replace(moved, w_in=moved.w_in * self.sees))
+                    restarts = [candidate.restart for candidate in self.alive]
+                    scores = spread(scores, restarts, self.sees, self.generator)
+                    scores = self._read_out(scores)
             free = {name: tensor.clone() for name, tensor in scores.tensors().items()}
         else:
             free = random_scores(

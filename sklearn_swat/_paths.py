@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ Beginning = tuple[SparseMLP, Pace]
 
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
-N_REFINED, N_PATHS = 4, 3
-BEGINNING_PRICE = 1e-4  # of a number in that choice, whatever alpha is: most are removed later
-# The most for the paths after the first, as a share of that one's loss: where little is left, what
-# is best at small sizes is not at large ones. At a tenth of the price, fits take a tenth more time.
-LATER_PRICE = 1e-3
+N_REFINED, N_PATHS = 6, 3
+# Where none of them gets below this loss, the others are refined as well, up to so many: descents
+# see no difference between networks that explain nothing yet.
+NOTHING_FOUND, MOST_REFINED = 0.95, 16
+# The price of a number in that choice, whatever alpha is: most are removed later. It is no more
+# than a share of the lowest loss: where little is left, what is best at small sizes is not at large
+# ones. At a tenth of that share, fits take a tenth more time.
+BEGINNING_PRICE, PRICE_PER_LOSS = 1e-4, 1e-3
 # Later paths are for averages, whose members need be neither as good nor as small. With a second
 # one as slow as the first, fits take a fifth more time for the same loss (but for 2 % less at 25
 # numbers), except where little loss is left.
@@ -52,31 +55,23 @@ def best_beginnings(
 
     The networks are those of the candidates, the best one first.
     """
-    candidates = networks[:N_REFINED]
-    n = len(candidates)
-    if not n:  # no network had a finite loss
-        return []
-    n_workers = min(effective_n_jobs(n_jobs), n)
-    refining_ends = ends.part(REFINING_ENDS)
-    calls = [
-        delayed(_refine_first)(
-            network, problem.few_train, problem.few_validation, problem.loss, refining_ends,
-            share=1 / -(-(n - i) // n_workers),
-        )
-        for i, network in enumerate(candidates)
-    ]  # fmt: skip
+    networks, refining_ends = networks[:MOST_REFINED], ends.part(REFINING_ENDS)
     refined: list[PathPoint] = []
+    n_tried = 0
     try:
-        refined.extend(point for point in run_calls(calls, n_workers) if point is not None)
+        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined)):
+            candidates = networks[n_tried : n_tried + N_REFINED]
+            n_tried += len(candidates)
+            refined.extend(_refined(candidates, problem, n_jobs, refining_ends))
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return [(network, THOROUGH) for network in candidates[:N_PATHS]]
+        return [(network, THOROUGH) for network in networks[:N_PATHS]]
     points += problem.judged(refined)
-    best, *others = _ranked(refined, price)
-    others = _ranked(others, min(price, LATER_PRICE * best.validation_loss))
+    lowest_loss = _ranked(refined, 0.0)[0].validation_loss
+    best, *others = _ranked(refined, min(price, PRICE_PER_LOSS * lowest_loss))
     control.say(
-        f"refined {len(refined)} of {n}  best: validation loss {best.validation_loss:.4f}, "
+        f"refined {len(refined)} of {n_tried}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
     n_thorough = 2 if best.validation_loss < LITTLE_LOSS else 1
@@ -86,10 +81,31 @@ def best_beginnings(
     ]
 
 
+def _finds_nothing(refined: list[PathPoint]) -> bool:
+    """Say whether networks explain nothing; where time allowed none, they might."""
+    return bool(refined) and not any(point.validation_loss < NOTHING_FOUND for point in refined)
+
+
 def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
     """Return points by what they cost, the best one first."""
     costs = [point.validation_loss + price * point.nnz for point in points]
     return [points[i] for i in np.argsort(np.nan_to_num(costs, nan=np.inf), kind="stable")]
+
+
+def _refined(
+    networks: list[SparseMLP], problem: Problem, n_jobs: int | None, ends: Deadline
+) -> Iterator[PathPoint]:
+    """Refine networks, and yield those that time allows, in their order."""
+    n = len(networks)
+    n_workers = min(effective_n_jobs(n_jobs), n)
+    calls = [
+        delayed(_refine_first)(
+            network, problem.few_train, problem.few_validation, problem.loss, ends,
+            share=1 / -(-(n - i) // n_workers),
+        )
+        for i, network in enumerate(networks)
+    ]  # fmt: skip
+    return (point for point in run_calls(calls, n_workers) if point is not None)
 
 
 def _refine_first(

@@ -23,6 +23,9 @@ ENCODED_ROWS = 1024  # rows that a start is made of; pretraining saw up to 512
 INPUT_BOUND = 6.0  # standardised inputs are clipped to this for the data-set encoder
 TARGET_BOUND = 12.0
 SPREAD = 1.0  # between the restarts from the same rows, in random networks
+# Of the random first layers that every second restart is moved by: features of a neuron, and how
+# many times as large they are. They find waves, which the others miss.
+STEEP_FEATURES, STEEPNESS = 2, 4.0
 NOISE_AROUND_A_NETWORK = 0.1  # between the restarts around a given network, of tokens of size 1
 
 
@@ -141,29 +144,59 @@ def random_scores(
     }
 
 
-def spread(scores: NetworkScores, is_moved: Tensor, generator: Generator) -> NetworkScores:
-    """Move the hidden layers of some candidates by random networks.
+def spread(
+    scores: NetworkScores, restarts: Sequence[int], sees: Tensor, generator: Generator
+) -> NetworkScores:
+    """Move the hidden layers of later restarts by random networks.
+
+    Those of every second one have steep first layers of few features.
 
     Parameters
     ----------
     scores : NetworkScores of C candidates
-    is_moved : Tensor of shape (C,)
-        1 for the candidates to move, 0 for those to leave.
+    restarts : sequence of int of length C
+        Which one each candidate is: 0 is left where it is.
+    sees : Tensor of shape (C, d, 1)
+        1 for the features that each candidate sees, else 0.
     generator : torch.Generator
 
     Returns
     -------
     NetworkScores
+        Of the features that are seen.
     """
     (_, d, n_slots), b_out = scores.w_in.shape, scores.b_out[0]
     drawn = random_scores(
         scores.depths, n_slots, torch.ones_like(b_out), torch.zeros_like(b_out), d, generator
     )
+    is_steep = torch.tensor([restart % 2 == 1 for restart in restarts], device=b_out.device)
+    _steepen(drawn, is_steep, sees, generator)
+    is_moved = torch.tensor([float(restart > 0) for restart in restarts], device=b_out.device)
     moved: dict[str, Any] = {}
     for name in ("w_in", "w_hidden", "b_hidden", "activation_scores"):
         tensor = getattr(scores, name)
         moved[name] = tensor + drawn[name] * per_candidate(SPREAD * is_moved, tensor)
+    moved["w_in"] = moved["w_in"] * sees
     return replace(scores, **moved)
+
+
+def _steepen(
+    scores: dict[str, Tensor], is_steep: Tensor, sees: Tensor, generator: Generator
+) -> None:
+    """Give some lines of random scores steep first layers of few features, in place.
+
+    Few is `STEEP_FEATURES` on average; with a steepness of 1 their weights would have Glorot's
+    scale for so many.
+    """
+    w_in, first_bias = scores["w_in"], scores["b_hidden"][:, :1]
+    _, d, n_slots = w_in.shape
+    n_seen = sees.sum(dim=1, keepdim=True)
+    n_few = n_seen.clamp(max=STEEP_FEATURES)
+    is_one = torch.rand(w_in.shape, generator=generator).to(w_in.device) * n_seen < n_few
+    to_scale = ((d + n_slots) / (n_few + n_slots)) ** 0.5
+    is_steep = per_candidate(is_steep, w_in)
+    scores["w_in"] = torch.where(is_steep, STEEPNESS * to_scale * is_one * w_in, w_in)
+    first_bias[:] = torch.where(is_steep, STEEPNESS * first_bias, first_bias)
 
 
 def write_network(scores: dict[str, Tensor], line: int, network: SparseMLP) -> None:

@@ -13,6 +13,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._paths import (
     BEGINNING_PRICE,
     BRISK,
+    MOST_REFINED,
     N_PATHS,
     N_REFINED,
     THOROUGH,
@@ -55,24 +56,63 @@ def test_the_best_after_refining_is_chosen_wherever_it_stood(problem):
     assert points[1].validation_loss < 0.1 * points[0].validation_loss
 
 
-def test_size_has_a_price_in_the_choice(problem):
+def refine_to(losses):
+    """Return a refinement after which networks have these losses, by their width."""
+
+    def refine_first(network, *arguments, **options):
+        (width,) = network.hidden_layer_sizes
+        return PathPoint(network, losses[width], losses[width])
+
+    return refine_first
+
+
+def test_size_has_a_price_in_the_choice(problem, monkeypatch):
+    monkeypatch.setattr(_paths, "_refine_first", refine_to({4: 0.5, 1: 0.5005}))
     networks = [candidate(4), candidate(1)]
-    for price, widths in ((0.0, [(4,), (1,)]), (1.0, [(1,), (4,)])):
+    for price, widths in ((0.0, [(4,), (1,)]), (1e-4, [(1,), (4,)])):
         best, _ = refined(problem, networks, price=price)
         assert [network.hidden_layer_sizes for network in best] == widths
 
 
-@pytest.mark.parametrize(("loss", "second"), [(0.001, 6), (0.501, 2)])
-def test_where_little_loss_is_left_the_second_may_be_large(problem, monkeypatch, loss, second):
-    above = {1: 0.0, 2: 0.002, 6: 0.001}  # by width: what a network is behind the best one
+@pytest.mark.parametrize(("loss", "widths"), [(0.001, [6, 2, 1]), (0.5, [1, 2, 6])])
+def test_where_little_loss_is_left_paths_may_begin_at_large_networks(
+    problem, monkeypatch, loss, widths
+):
+    """A price of 1e-4, or of a thousandth of the loss: less of it than 20 numbers are worth."""
+    behind = {6: 0.0, 2: 1e-4, 1: 1.5e-4}
+    monkeypatch.setattr(
+        _paths, "_refine_first", refine_to({width: loss + more for width, more in behind.items()})
+    )
+    best, _ = refined(problem, [candidate(width) for width in behind], price=1e-4)
+    assert [network.hidden_layer_sizes for network in best] == [(width,) for width in widths]
 
-    def refine_first(network, *arguments, **options):
-        (width,) = network.hidden_layer_sizes
-        return PathPoint(network, loss, loss + above[width])
 
-    monkeypatch.setattr(_paths, "_refine_first", refine_first)
-    best, _ = refined(problem, [candidate(width) for width in above], price=1e-4)
-    assert [network.hidden_layer_sizes for network in best[:2]] == [(1,), (second,)]
+@pytest.mark.parametrize(
+    ("losses", "n_refined"),
+    [
+        ((1.0, 1.0, 1.0), 2 * N_REFINED + 1),
+        ((1.0, 0.5, 0.5), 2 * N_REFINED),
+        ((0.5, 1.0, 1.0), N_REFINED),
+        ((np.nan, np.inf, 1.0), 2 * N_REFINED + 1),
+    ],
+)
+def test_where_nothing_is_found_more_candidates_are_refined(
+    problem, monkeypatch, losses, n_refined
+):
+    """Those whose width is the number of their batch."""
+    by_width = dict(enumerate(losses, start=1))
+    monkeypatch.setattr(_paths, "_refine_first", refine_to(by_width))
+    networks = [candidate(1 + i // N_REFINED) for i in range(2 * N_REFINED + 1)]
+    best, points = refined(problem, networks)
+    assert len(points) == n_refined
+    found = [by_width[network.hidden_layer_sizes[0]] for network in best]
+    assert found[0] == np.nanmin(losses[: -(-n_refined // N_REFINED)])
+
+
+def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):
+    monkeypatch.setattr(_paths, "_refine_first", refine_to({1: 1.0}))
+    _, points = refined(problem, [candidate(1)] * (MOST_REFINED + 3))
+    assert len(points) == MOST_REFINED
 
 
 def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
@@ -122,7 +162,7 @@ def test_paths_go_at_their_paces(monkeypatch):
 
     monkeypatch.setattr(_paths, "pruning_rounds", spy)
     X, noise = np.split(np.random.RandomState(0).standard_normal((100, 7)), [6], axis=1)
-    model = SWATRegressor(depth=1, n_restarts=4, max_iter=5, random_state=0)
+    model = SWATRegressor(depth=1, n_restarts=N_REFINED, max_iter=5, random_state=0)
     model.fit(X, np.tanh(X).sum(axis=1) + noise[:, 0])  # much loss is left
     paces = paces[N_REFINED:]
     assert [pace for _, pace in paces] == [THOROUGH, *[BRISK] * (N_PATHS - 1), THOROUGH]
@@ -198,7 +238,7 @@ def test_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
 
 def test_verbose_tells_what_was_refined(capsys):
     X = np.random.RandomState(0).standard_normal((60, 2))
-    SWATRegressor(depth=[1, 2], max_iter=5, random_state=0, verbose=1).fit(X, X[:, 0])
+    SWATRegressor(depth=1, n_restarts=7, max_iter=5, random_state=0, verbose=1).fit(X, X[:, 0])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("refined"))
     assert line.startswith(f"refined {N_REFINED} of {N_REFINED}  best: validation loss 0.0")
 

@@ -67,7 +67,7 @@ def best_beginnings(
         control.stopped("interrupt")
     if not refined:
         return [(network, THOROUGH) for network in networks[:N_PATHS]]
-    points += problem.judged(refined)
+    points += problem.judged(refined, problem.fewest_train)
     lowest_loss = _ranked(refined, 0.0)[0].validation_loss
     best, *others = _ranked(refined, min(price, PRICE_PER_LOSS * lowest_loss))
     control.say(
@@ -100,7 +100,7 @@ def _refined(
     n_workers = min(effective_n_jobs(n_jobs), n)
     calls = [
         delayed(_refine_first)(
-            network, problem.few_train, problem.few_validation, problem.loss, ends,
+            network, problem.fewest_train, problem.few_validation, problem.loss, ends,
             share=1 / -(-(n - i) // n_workers),
         )
         for i, network in enumerate(networks)
@@ -158,7 +158,8 @@ def run_paths(
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
-            paths.append(problem.judged(path[1:]))  # the first is as it was given
+            refined = path[1:]  # the first is as it was given
+            paths.append(problem.judged(refined, problem.few_train))
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)

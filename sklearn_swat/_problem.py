@@ -24,6 +24,7 @@ from ._smoothing import smoothed
 Array = NDArray[np.float64]
 
 SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
+BEGINNING_ROWS = 2**12  # training rows that are enough to choose what paths begin at
 SPLIT_DRAWS = 2**16  # that are told apart, about, where rows are split
 SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
@@ -87,6 +88,11 @@ class Problem:
         return self.few(self.train, SEARCH_ROWS)
 
     @cached_property
+    def fewest_train(self) -> Rows:
+        """Training rows on which candidates are refined, of which paths begin at the best."""
+        return self.few(self.train, BEGINNING_ROWS)
+
+    @cached_property
     def few_validation(self) -> Rows:
         """Validation rows of descent and pruning paths; their points are judged by all."""
         return self.few(self.validation, SEARCH_ROWS)
@@ -132,9 +138,9 @@ class Problem:
         reference = self.reference or 1.0
         return judge(network, self.train, self.validation, self.loss, reference, left_out)
 
-    def judged(self, points: list[PathPoint]) -> list[PathPoint]:
-        """Judge points of few rows by all rows."""
-        if self.few_train is self.train and self.few_validation is self.validation:
+    def judged(self, points: list[PathPoint], train: Rows) -> list[PathPoint]:
+        """Judge points of few rows, of which those for training are told, by all rows."""
+        if train is self.train and self.few_validation is self.validation:
             return points
         return [self.point(point.network) for point in points]
 

@@ -162,8 +162,8 @@ def test_what_is_on_the_front_twice_is_refitted_once(problem, monkeypatch):
 
 
 def test_an_average_is_chosen_where_it_is_the_best(monkeypatch):
-    X, y = make_friedman1(200, noise=1.0, random_state=0)
-    quick = {"depth": 1, "max_iter": 10, "random_state": 0}
+    X, y = make_friedman1(300, noise=0.3, random_state=3)
+    quick = {"max_iter": 10, "random_state": 0}
     seen = []
     original = _paths.averages
 

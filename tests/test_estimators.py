@@ -156,18 +156,24 @@ def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
 
 def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypatch):
     X, y = make_friedman1(3000, n_features=6, noise=2.0, random_state=0)
-    paths = []
-    original = _paths._run_path
+    n_rows = {}
+    originals = _paths._refine_first, _paths._run_path
 
-    def run_path(network, train, validation, *args, **kwargs):
-        paths.append((len(train.X), len(validation.X)))
-        return original(network, train, validation, *args, **kwargs)
+    def spy(original):
+        def called(network, train, validation, *args, **kwargs):
+            sizes = len(train.X), len(validation.X)
+            n_rows.setdefault(original.__name__, set()).add(sizes)
+            return original(network, train, validation, *args, **kwargs)
 
-    monkeypatch.setattr(_paths, "_run_path", run_path)
+        return called
+
+    for original in originals:
+        monkeypatch.setattr(_paths, original.__name__, spy(original))
     monkeypatch.setattr(_problem, "SEARCH_ROWS", 400)
+    monkeypatch.setattr(_problem, "BEGINNING_ROWS", 200)
     quick = {"max_iter": 5, "depth": 1, "max_width": 4, "random_state": 0}
     model = SWATRegressor(**quick).fit(X, y)
-    assert set(paths) == {(400, 400)}
+    assert n_rows == {"_refine_first": {(200, 400)}, "_run_path": {(400, 400)}}
     (chosen,) = (point for point in model.path_ if point.network is model.network_)
     n_validation = 600  # which the loss and its error are of
     assert chosen.validation_error < np.sqrt(2 / n_validation) * 2 * chosen.validation_loss

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATRegressor, _paths, _search
+from sklearn_swat import SWATRegressor, _paths, _problem, _search
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -123,6 +123,15 @@ def test_only_so_many_are_refined_and_jobs_change_nothing(problem):
     for one, other in zip(best, again, strict=True):
         np.testing.assert_array_equal(one.weights[0], other.weights[0])
     assert [p.validation_loss for p in points] == [p.validation_loss for p in same_points]
+
+
+def test_what_was_refined_on_some_rows_is_judged_by_all(problem, monkeypatch):
+    monkeypatch.setattr(_problem, "BEGINNING_ROWS", 40)
+    of_few = replace(problem)  # which has cached nothing
+    _, points = refined(of_few, [candidate(4)])
+    assert len(of_few.fewest_train.X) == 40 < len(of_few.few_train.X)
+    assert points[0].validation_loss == problem.point(points[0].network).validation_loss
+    assert points[0].train_loss == problem.point(points[0].network).train_loss
 
 
 def test_without_time_paths_start_at_what_the_descent_thought_best(problem):

@@ -24,8 +24,8 @@ Beginning = tuple[SparseMLP, Pace]
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 6, 3
-# Where none of them gets below this loss, the others are refined as well, up to so many: descents
-# see no difference between networks that explain nothing yet.
+# Where none of them gets below this share of a constant's loss, the others are refined as well, up
+# to so many: descents see no difference between networks that explain nothing yet.
 NOTHING_FOUND, MOST_REFINED = 0.95, 16
 # The price of a number in that choice, whatever alpha is: most are removed later. It is no more
 # than a share of the lowest loss: where little is left, what is best at small sizes is not at large
@@ -57,9 +57,9 @@ def best_beginnings(
     """
     networks, refining_ends = networks[:MOST_REFINED], ends.part(REFINING_ENDS)
     refined: list[PathPoint] = []
-    n_tried = 0
+    n_tried, nothing = 0, problem.point(problem.constant()).validation_loss
     try:
-        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined)):
+        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined, nothing)):
             candidates = networks[n_tried : n_tried + N_REFINED]
             n_tried += len(candidates)
             refined.extend(_refined(candidates, problem, n_jobs, refining_ends))
@@ -81,9 +81,10 @@ def best_beginnings(
     ]
 
 
-def _finds_nothing(refined: list[PathPoint]) -> bool:
-    """Say whether networks explain nothing; where time allowed none, they might."""
-    return bool(refined) and not any(point.validation_loss < NOTHING_FOUND for point in refined)
+def _finds_nothing(refined: list[PathPoint], nothing: float) -> bool:
+    """Say whether no network is better than a constant; where time allowed none, one might."""
+    losses = [point.validation_loss for point in refined]
+    return bool(losses) and not any(loss < NOTHING_FOUND * nothing for loss in losses)
 
 
 def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:

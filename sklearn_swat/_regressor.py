@@ -47,10 +47,11 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     n_restarts : int, default=2
         Candidates per depth. Unless it starts at a given network, every second one has
         tanh neurons alone, if tanh is one of several activations: smooth targets take
-        fewer neurons then, and candidates that differ are worth more. It begins with
-        steeper neurons, of fewer features, if the data make the start. Of more than 16
-        features it sees those alone that tell something of a target by themselves or in
-        a product of two; the others see as many more as the rows allow, one for 16.
+        fewer neurons then, and candidates that differ are worth more. Where the data make
+        the start, every second one begins with steeper neurons of fewer features, which
+        find waves. Of more than 16 features it sees those alone that tell something of a
+        target by themselves or in a product of two; the others see as many more as the
+        rows allow, one for 16.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted

@@ -24,7 +24,7 @@ from ._network import SparseMLP
 from ._online import Memory, mean_curvature
 from ._paths import BEGINNING_PRICE, THOROUGH, average_paths, best_beginnings, run_paths
 from ._problem import Problem
-from ._pruning import PathPoint, choose, constant_network
+from ._pruning import PathPoint, choose, constant_network, folded_nnz
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
@@ -146,7 +146,7 @@ def search(
     refits: list[PathPoint] = []
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        possible = _beginnings(descent, screening)
+        possible = _beginnings(descent, screening, settings.alpha)
         beginnings = best_beginnings(
             possible, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
         )
@@ -191,10 +191,20 @@ def search(
     return _finish(problem, points, choice, descent, control, refits=refits)
 
 
-def _beginnings(descent: Descent, screening: Screening) -> list[SparseMLP]:
-    """Return the networks that paths may begin at, of all features, the best first."""
-    found = sorted((each.beginning for each in descent.candidates), key=lambda pair: pair[1])
-    return [screening.widen(network) for network, _ in found if network is not None]
+def _beginnings(descent: Descent, screening: Screening, alpha: float) -> list[SparseMLP]:
+    """Return the networks that paths may begin at, of all features, the best first.
+
+    A number costs them `BEGINNING_PRICE` at most, as it does once they are refined. Constants,
+    which high prices make of candidates, are none: nothing can be removed from them.
+    """
+    excess = max(0.0, alpha - BEGINNING_PRICE)
+    found = [
+        (price - excess * folded_nnz(network), network)
+        for network, price in (candidate.beginning for candidate in descent.candidates)
+        if network is not None and network.weights[0].any()
+    ]
+    found.sort(key=lambda pair: pair[0])
+    return [screening.widen(network) for _, network in found]
 
 
 def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:

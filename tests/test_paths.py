@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_swat import SWATRegressor, _paths, _problem, _search
+from sklearn_swat._candidates import Candidate, Descent
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -20,7 +21,7 @@ from sklearn_swat._paths import (
     best_beginnings,
 )
 from sklearn_swat._problem import LITTLE_LOSS, Problem
-from sklearn_swat._pruning import PathPoint
+from sklearn_swat._pruning import PathPoint, folded_nnz
 from sklearn_swat._rows import Rows
 
 
@@ -100,6 +101,7 @@ def test_where_nothing_is_found_more_candidates_are_refined(
     problem, monkeypatch, losses, n_refined
 ):
     """Those whose width is the number of their batch."""
+    assert problem.point(problem.constant()).validation_loss > 0.9
     by_width = dict(enumerate(losses, start=1))
     monkeypatch.setattr(_paths, "_refine_first", refine_to(by_width))
     networks = [candidate(1 + i // N_REFINED) for i in range(2 * N_REFINED + 1)]
@@ -113,6 +115,29 @@ def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):
     monkeypatch.setattr(_paths, "_refine_first", refine_to({1: 1.0}))
     _, points = refined(problem, [candidate(1)] * (MOST_REFINED + 3))
     assert len(points) == MOST_REFINED
+
+
+ALPHA = 0.01
+
+
+def ended_at(*candidates):
+    """Return a descent that ended at networks of these validation losses, at that price."""
+    return Descent(
+        [
+            Candidate(1, i, latest=network, latest_price=loss + ALPHA * folded_nnz(network))
+            for i, (network, loss) in enumerate(candidates)
+        ]
+    )
+
+
+def test_a_high_price_does_not_decide_what_is_refined(problem):
+    small, large, constant = candidate(1), candidate(10), problem.constant()
+    descent = ended_at((small, 0.5), (large, 0.49), (constant, 0.1))
+    begun = _search._beginnings(descent, problem.screening, ALPHA)
+    assert [network.hidden_layer_sizes for network in begun] == [(10,), (1,)]  # and no constant
+    descent = ended_at((small, 0.5), (large, 0.499))
+    begun = _search._beginnings(descent, problem.screening, ALPHA)
+    assert [network.hidden_layer_sizes for network in begun] == [(1,), (10,)]
 
 
 def test_only_so_many_are_refined_and_jobs_change_nothing(problem):

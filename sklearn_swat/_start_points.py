@@ -192,10 +192,10 @@ def _steepen(
     _, d, n_slots = w_in.shape
     n_seen = sees.sum(dim=1, keepdim=True)
     n_few = n_seen.clamp(max=STEEP_FEATURES)
-    is_one = torch.rand(w_in.shape, generator=generator).to(w_in.device) * n_seen < n_few
+    is_chosen = torch.rand(w_in.shape, generator=generator).to(w_in.device) * n_seen < n_few
     to_scale = ((d + n_slots) / (n_few + n_slots)) ** 0.5
     is_steep = per_candidate(is_steep, w_in)
-    scores["w_in"] = torch.where(is_steep, STEEPNESS * to_scale * is_one * w_in, w_in)
+    scores["w_in"] = torch.where(is_steep, STEEPNESS * to_scale * is_chosen * w_in, w_in)
     first_bias[:] = torch.where(is_steep, STEEPNESS * first_bias, first_bias)
 
 

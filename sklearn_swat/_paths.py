@@ -27,9 +27,10 @@ N_REFINED, N_PATHS = 6, 3
 # Where none of them gets below this share of a constant's loss, the others are refined as well, up
 # to so many: descents see no difference between networks that explain nothing yet.
 NOTHING_FOUND, MOST_REFINED = 0.95, 16
-# The price of a number where beginnings are chosen, whatever alpha is: most are removed later. Of
-# refined ones it is no more than a share of the lowest loss: where little is left, what is best at
-# small sizes is not at large ones. At a tenth of that share, fits take a tenth more time.
+# The price of a number where paths begin, of which most are removed later: before candidates are
+# refined it is at most this, and then this, whatever alpha is, but at most a share of the lowest
+# loss. Where little is left, what is best at small sizes is not at large ones. At a tenth of that
+# share, fits take a tenth more time.
 BEGINNING_PRICE, PRICE_PER_LOSS = 1e-4, 1e-3
 # Later paths are for averages, whose members need be neither as good nor as small. With a second
 # one as slow as the first, fits take a fifth more time for the same loss (but for 2 % less at 25

@@ -71,7 +71,7 @@ def averages(
     seen = set()
     for price in PRICES:
         best = [choose(front, price) for front in fronts]
-        best = [point for point in best if point.network.weights[0].any()]  # no constant
+        best = [point for point in best if not point.network.is_constant]
         best.sort(key=lambda point: point.validation_loss + price * point.nnz)
         for n in range(2, len(best) + 1):
             members = tuple(best[:n])

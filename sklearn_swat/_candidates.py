@@ -55,7 +55,7 @@ class Candidate:
         is_spoilt = (
             self.latest is None
             or self.latest_price > self.price + SPOILT_BY
-            or not self.latest.weights[0].any()
+            or self.latest.is_constant
         )
         return (self.network, self.price) if is_spoilt else (self.latest, self.latest_price)
 

@@ -462,7 +462,7 @@ class _Run:
         if n_kept >= len(self.alive):
             return
         network, prices = self.verdict
-        ranking = np.argsort(np.nan_to_num(prices, nan=np.inf), kind="stable").tolist()
+        ranking = np.argsort(prices, kind="stable").tolist()  # NaN is last
         kept = sorted(ranking[:n_kept])
         self._keep_latest(sorted(ranking[n_kept:]))
         self.verdict = network.take(torch.tensor(kept)), prices[kept]

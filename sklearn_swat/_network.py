@@ -128,6 +128,11 @@ class SparseMLP:
         return len(self.activations)
 
     @property
+    def is_constant(self) -> bool:
+        """Whether no feature carries a weight, so that all rows have the same outputs."""
+        return not self.weights[0].any()
+
+    @property
     def hidden_layer_sizes(self) -> tuple[int, ...]:
         """Number of neurons of every hidden layer."""
         return tuple(len(layer) for layer in self.activations)

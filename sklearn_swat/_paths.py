@@ -58,9 +58,9 @@ def best_beginnings(
     """
     networks, refining_ends = networks[:MOST_REFINED], ends.part(REFINING_ENDS)
     refined: list[PathPoint] = []
-    n_tried, nothing = 0, problem.point(problem.constant()).validation_loss
+    n_tried = 0
     try:
-        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined, nothing)):
+        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined, problem)):
             candidates = networks[n_tried : n_tried + N_REFINED]
             n_tried += len(candidates)
             refined.extend(_refined(candidates, problem, n_jobs, refining_ends))
@@ -70,7 +70,8 @@ def best_beginnings(
         return [(network, THOROUGH) for network in networks[:N_PATHS]]
     points += problem.judged(refined, problem.fewest_train)
     lowest_loss = _ranked(refined, 0.0)[0].validation_loss
-    best, *others = _ranked(refined, min(price, PRICE_PER_LOSS * lowest_loss))
+    chosen = _ranked(refined, min(price, PRICE_PER_LOSS * lowest_loss))[:N_PATHS]
+    best = chosen[0]
     control.say(
         f"refined {len(refined)} of {n_tried}  best: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
@@ -78,20 +79,20 @@ def best_beginnings(
     n_thorough = 2 if best.validation_loss < LITTLE_LOSS else 1
     return [
         (point.network, THOROUGH if rank < n_thorough else _brisk_if_large(point))
-        for rank, point in enumerate((best, *others[: N_PATHS - 1]))
+        for rank, point in enumerate(chosen)
     ]
 
 
-def _finds_nothing(refined: list[PathPoint], nothing: float) -> bool:
+def _finds_nothing(refined: list[PathPoint], problem: Problem) -> bool:
     """Say whether no network is better than a constant; where time allowed none, one might."""
-    losses = [point.validation_loss for point in refined]
-    return bool(losses) and not any(loss < NOTHING_FOUND * nothing for loss in losses)
+    enough = NOTHING_FOUND * problem.constant_point.validation_loss
+    return bool(refined) and not any(point.validation_loss < enough for point in refined)
 
 
 def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
-    """Return points by what they cost, the best one first."""
+    """Return points by what they cost, the best one first; NaN is last."""
     costs = [point.validation_loss + price * point.nnz for point in points]
-    return [points[i] for i in np.argsort(np.nan_to_num(costs, nan=np.inf), kind="stable")]
+    return [points[i] for i in np.argsort(costs, kind="stable")]
 
 
 def _refined(
@@ -103,11 +104,19 @@ def _refined(
     calls = [
         delayed(_refine_first)(
             network, problem.fewest_train, problem.few_validation, problem.loss, ends,
-            share=1 / -(-(n - i) // n_workers),
+            share=share,
         )
-        for i, network in enumerate(networks)
+        for network, share in zip(networks, _time_shares(n, n_workers), strict=True)
     ]  # fmt: skip
     return (point for point in run_calls(calls, n_workers) if point is not None)
+
+
+def _time_shares(n: int, n_workers: int) -> list[float]:
+    """Return what share of the time that is left each of `n` calls may take once it begins.
+
+    As many as are still to run one after another, on so many workers, share it.
+    """
+    return [1 / -(-(n - i) // n_workers) for i in range(n)]
 
 
 def _refine_first(
@@ -121,7 +130,7 @@ def _refine_first(
     """Return what a pruning path makes of a network before it removes anything, if time allows."""
     rounds = pruning_rounds(network, train, validation, loss, should_stop=ends.part(share))
     _, refined = next(rounds), next(rounds)
-    return refined if refined.network.weights[0].any() else None  # time was over: the constant
+    return None if refined.network.is_constant else refined  # time was over: the constant
 
 
 def _brisk_if_large(point: PathPoint) -> Pace:
@@ -154,9 +163,9 @@ def run_paths(
     calls = [
         delayed(_run_path)(
             network, problem.few_train, problem.few_validation, problem.loss, ends, pace,
-            share=1 / -(-(n - i) // n_workers),  # as many paths share the time that is left
+            share=share,
         )
-        for i, (network, pace) in enumerate(beginnings)
+        for (network, pace), share in zip(beginnings, _time_shares(n, n_workers), strict=True)
     ]  # fmt: skip
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):

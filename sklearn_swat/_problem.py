@@ -160,6 +160,11 @@ class Problem:
         """Return the Pareto front of the networks that raw rows can be given to."""
         return pareto_front(p for p in points if self.scaling.can_fold(p.network))
 
+    @cached_property
+    def constant_point(self) -> PathPoint:
+        """The best constant of the training rows with its losses."""
+        return self.point(self.constant())
+
     def constant(self) -> SparseMLP:
         """Return the best constant of the training rows."""
         return constant_network(self.linear(), self.train, self.loss)

@@ -216,7 +216,7 @@ def pruning_rounds(
         point = judge(network, train, validation, loss, reference)
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
-    while network.depth or network.weights[0].any():
+    while network.depth or not network.is_constant:
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
         l2 = prior_strength(point, train, loss)

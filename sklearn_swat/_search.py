@@ -103,7 +103,7 @@ def search(
     descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
     problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
-    constant = problem.point(problem.constant())
+    constant = problem.constant_point
     if problem.is_constant:
         return _finish(problem, [constant], choice, None, control, refits=[constant])
     choice([constant])  # no network is smaller: an impossible budget is refused before the work
@@ -201,7 +201,7 @@ def _beginnings(descent: Descent, screening: Screening, alpha: float) -> list[Sp
     found = [
         (price - excess * folded_nnz(network), network)
         for network, price in (candidate.beginning for candidate in descent.candidates)
-        if network is not None and network.weights[0].any()
+        if network is not None and not network.is_constant
     ]
     found.sort(key=lambda pair: pair[0])
     return [screening.widen(network) for _, network in found]
@@ -324,7 +324,7 @@ def _refit(
         )
     elif point in known:
         network = known[point]
-    elif point.network.weights[0].any():
+    elif not point.network.is_constant:
         network = known[point] = problem.refine(point, should_stop)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)

@@ -62,7 +62,7 @@ def smoothed(points: Sequence[PathPoint]) -> list[PathPoint]:
     counting = [
         i
         for i, point in enumerate(points)
-        if np.isfinite(point.validation_loss) and point.network.weights[0].any()
+        if np.isfinite(point.validation_loss) and not point.network.is_constant
     ]
     if not counting:
         return list(points)

@@ -188,15 +188,15 @@ def _steepen(
     Few is `STEEP_FEATURES` on average; with a steepness of 1 their weights would have Glorot's
     scale for so many.
     """
-    w_in, first_bias = scores["w_in"], scores["b_hidden"][:, :1]
+    w_in = scores["w_in"]
     _, d, n_slots = w_in.shape
     n_seen = sees.sum(dim=1, keepdim=True)
     n_few = n_seen.clamp(max=STEEP_FEATURES)
     is_chosen = torch.rand(w_in.shape, generator=generator).to(w_in.device) * n_seen < n_few
     to_scale = ((d + n_slots) / (n_few + n_slots)) ** 0.5
     is_steep = per_candidate(is_steep, w_in)
-    scores["w_in"] = torch.where(is_steep, STEEPNESS * to_scale * is_chosen * w_in, w_in)
-    first_bias[:] = torch.where(is_steep, STEEPNESS * first_bias, first_bias)
+    scores["w_in"] *= torch.where(is_steep, STEEPNESS * to_scale * is_chosen, 1.0)
+    scores["b_hidden"][:, :1] *= torch.where(is_steep, STEEPNESS, 1.0)
 
 
 def write_network(scores: dict[str, Tensor], line: int, network: SparseMLP) -> None:

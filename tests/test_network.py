@@ -90,6 +90,7 @@ def test_a_chain_that_one_missing_weight_kills_goes_as_a_whole():
     network = SparseMLP(weights, (np.zeros(3), np.zeros(3), np.zeros(1)), [["tanh"] * 3] * 2)
     assert network.hidden_layer_sizes == (2, 2)
     assert network.nnz == 4 + 2 + 2
+    assert not network.is_constant
 
 
 def test_an_empty_layer_leaves_a_constant_of_depth_zero():
@@ -99,6 +100,7 @@ def test_an_empty_layer_leaves_a_constant_of_depth_zero():
     assert (network.depth, network.hidden_layer_sizes, network.nnz) == (0, (), 2)
     assert network.weights[0].shape == (3, 2)
     assert network.used_features.size == 0
+    assert network.is_constant
     np.testing.assert_array_equal(network.predict(np.ones((4, 3))), np.ones((4, 2)))
 
 

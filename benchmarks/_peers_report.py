@@ -273,7 +273,8 @@ def draw_curves(results: dict[str, Any], path: Path) -> None:
     except ImportError as error:
         raise ImportError("The picture needs matplotlib: pip install matplotlib") from error
     runs = results["runs"]
-    tables = list(dict.fromkeys(run["table"] for run in runs))
+    scores = {run["table"]: "R²" if run["task"] == "regression" else "accuracy" for run in runs}
+    tables = list(scores)
     n_columns = min(4, len(tables))
     n_lines = -(-len(tables) // n_columns)
     figure = Figure(figsize=(3.2 * n_columns, 2.6 * n_lines + 0.6), layout="constrained")
@@ -290,25 +291,21 @@ def draw_curves(results: dict[str, Any], path: Path) -> None:
             sizes = points.index.to_numpy()
             style = {"color": colour, "zorder": 3 if method == "swat" else 2}
             axis.plot(sizes, points["median"], marker="o", ms=4, label=NAMES[method], **style)
-            axis.fill_between(sizes, points["min"], points["max"], alpha=0.2, color=colour)
+            axis.fill_between(sizes, points["min"], points["max"], alpha=0.1, color=colour)
+        weights = []
         for method, line in (("mlp", ":"), ("grid", "--")):
             found = [methods[method] for methods in of_table if "score" in methods.get(method, {})]
             if found:
                 level = float(np.median([f["score"] for f in found]))
-                weights = int(np.median([f["nnz"] for f in found]))
                 axis.axhline(level, color="0.4", ls=line, lw=1, label=NAMES[method])
-                axis.annotate(
-                    f" {weights:,} weights", (0, level), xycoords=("axes fraction", "data"),
-                    ha="left", va="bottom" if method == "grid" else "top", fontsize=6,
-                    color="0.4",
-                )  # fmt: skip
+                weights.append(f"{int(np.median([f['nnz'] for f in found])):,}")
         axis.set_xscale("log")
         axis.set_xticks(sizes_of(of_table), [str(b) for b in sizes_of(of_table)])
         axis.minorticks_off()
-        axis.set_title(table, fontsize=9)
+        axis.set_title(table + (f" ({' and '.join(weights)})" if weights else ""), fontsize=8)
+        axis.set_ylabel(f"test {scores[table]}", fontsize=7)
         axis.tick_params(labelsize=7)
     figure.supxlabel("non-zero weights and biases, at most", fontsize=9)
-    figure.supylabel("test R2 or accuracy", fontsize=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)

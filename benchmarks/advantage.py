@@ -311,6 +311,11 @@ def share_won(losses: pd.DataFrame, method: str, rival: str) -> str:
     return f"{(difference < 0).sum()} of {len(both)} ({difference.median():+.3f})"
 
 
+def rows_label(n: float) -> str:
+    """Return how the report calls ``n`` training rows, of which infinitely many are all."""
+    return "all rows" if n == np.inf else f"{int(n)} rows"
+
+
 def make_report(results: dict[str, Any]) -> str:
     """Return the report of kept results.
 
@@ -359,16 +364,15 @@ def report_of(kind: str, runs: Sequence[dict[str, Any]]) -> str:
     )
     cells = pd.DataFrame(
         {
-            "all rows" if n == np.inf else f"{int(n)} rows": [
+            rows_label(n): [
                 f"{value:.3f} ({deviation:.3f})" if deviation >= 0 else f"{value:.3f}"
                 for value, deviation in zip(loss[n], spread.get(n, loss[n] * np.nan), strict=True)
             ]
             for n in loss
         },
-        index=[NAMES[method] for method in methods],
+        index=[f"{method:14s}  {NAMES[method]}" for method in methods],
     )
     lines += [cells.to_string(), ""]
-    lines += [f"{kind.capitalize()} won (median difference of the loss; below 0 is better)", ""]
     rivals = (
         ("both", "weights_random"),
         ("both", "weights_data"),
@@ -381,13 +385,16 @@ def report_of(kind: str, runs: Sequence[dict[str, Any]]) -> str:
         ("fit", "fit_weights"),
         ("fit", "mlp"),
     )
-    for n, group in losses.groupby(level="n_rows"):
-        lines.append("all rows" if n == np.inf else f"{int(n)} rows")
-        lines += [
-            f"  {method} against {rival}: {share_won(group, method, rival)}"
-            for method, rival in rivals
-            if {method, rival} <= set(group)
-        ]
+    pairs = [pair for pair in rivals if set(pair) <= set(losses)]
+    won = pd.DataFrame(
+        {
+            rows_label(n): [share_won(group, method, rival) for method, rival in pairs]
+            for n, group in losses.groupby(level="n_rows")
+        },
+        index=[f"{method} against {rival}" for method, rival in pairs],
+    )
+    lines += [f"{kind.capitalize()} won (median difference of the loss; below 0 is better)", ""]
+    lines += [won.to_string()]
     return "\n".join(lines)
 
 

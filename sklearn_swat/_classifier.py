@@ -32,10 +32,10 @@ Array = NDArray[np.float64]
 class SWATClassifier(ClassifierMixin, BaseSWAT):
     """Small sparse neural network for classification.
 
-    `fit` descends by gradient in the latent space of a pretrained multi-scale
-    autoencoder, over several depths at once, prunes the best candidates in weight
-    space, and keeps the network of the lowest ``J = normalised validation loss +
-    alpha * nnz``. `predict` runs that network alone, in NumPy.
+    `fit` begins at networks that a pretrained multi-scale autoencoder makes of the rows,
+    descends by gradient in its latent space and then in the weights, over several depths
+    at once, prunes the best candidates in weight space, and keeps the network of the lowest
+    ``J = normalised validation loss + alpha * nnz``. `predict` runs that network alone, in NumPy.
 
     Parameters
     ----------
@@ -50,21 +50,20 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Numbers of hidden layers to search; "auto" searches all four. Linear networks
         are tried beside them, and pruning may thin a network down to one.
     max_width : int, default=None
-        Neurons per hidden layer at most, or as many as a start has. With None networks are
-        looked for with 16, or two per output if that is more (two classes are one), up to 64,
-        and averages of several may be four times as wide. Memory and time grow with its
+        Neurons per hidden layer at most; a given `start` may have more. None means 16, or
+        two per output (two classes are one) if that is more, but at most 64; averages of
+        several networks may then be four times as wide. Memory and time grow with its
         square: a fit of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes
         more memory than the machine has is refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2
-        Candidates per depth. Unless it starts at a given network, every second one has
-        tanh neurons alone, if tanh is one of several activations: smooth targets take
-        fewer neurons then, and candidates that differ are worth more. Where the data make
-        the start, every second one begins with steeper neurons of fewer features, which
-        find waves. Of more than 16 features it sees those alone that tell something of a
-        target by themselves or in a product of two; the others see as many more as the
-        rows allow, one for 16.
+        Candidates per depth. If `start` is "data" or "random", every second one differs
+        from the others, which is worth more than another of the same kind: it has tanh
+        neurons alone (if `activations` allows tanh and others), and sees only the features
+        that tell something of a target where there are more than 16. With
+        ``start="data"`` it also begins with steeper neurons of few features, which find
+        waves.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
@@ -77,30 +76,29 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         get lower than a latent point can. With "weights" and ``start="random"`` the
         pretrained autoencoder plays no part: the honest comparison.
     max_iter : int, default=30
-        Descent steps at most. 0 judges the start networks as they are.
+        Descent steps at most. With 0, pruning begins at the start networks; with
+        ``refine=False`` as well, they are returned as they are.
     max_time : float, default=None
-        Seconds that a fit may take, None for any number: of the descent up to a third,
-        of the pruning paths almost all the rest, then the refit. What is best at the
-        time is kept, without a warning, and `stop_reason_` says so. It is looked at
-        between steps and not before the start networks are judged, so that a fit may
-        take somewhat longer. The same bits from the same data are promised without it
-        only.
+        Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them
+        and the pruning paths by 95 %; the rest is for the refit. The best network so far is
+        kept, and `stop_reason_` is "max_time". There is a warning only if `max_nnz` then
+        leaves nothing but a constant. The limit is looked at between steps, and not before
+        the start networks are judged, so a fit may take somewhat longer. Without a limit,
+        the same data give the same bits.
     learning_rate : float, default=0.04
-        Adam's, from a start that fits already; 2.5 times as much with ``start="random"``.
-        Weights take 0.4 of it, or 0.2 beside a latent point, and latent tokens (of unit
-        mean square) 0.5, or 0.125 where they alone leave a start that fits. The thresholds
-        below which weights vanish take it as it is, wherever they start.
+        Step size of Adam from a start that fits already; with ``start="random"`` 2.5 times
+        as much. Weights, latent points and thresholds each take a fixed share of it.
     batch_size : "auto" or int, default="auto"
         Rows per step; "auto" takes all up to 512, else 256.
     refine : bool, default=True
         Follow the descent by pruning paths in weight space, and refit on all rows.
-        False gives the decoded network itself.
+        False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
         Share of the rows that networks are judged on.
     n_iter_no_change : int, default=25
         Steps without an improvement of J by `tol` after which the descent stops.
     tol : float, default=1e-4
-        In units of J.
+        By how much J has to fall to count as an improvement; see `n_iter_no_change`.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply the sample weights.
     checkpoint : path-like, default=None

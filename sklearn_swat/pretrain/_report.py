@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,39 @@ def _describe_decoders(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+# What the pictures of the page show.
+_CAPTIONS = {
+    "similarity": "Each point is a pair of networks; unrelated ones lie at about 1.4.",
+    "interpolation": "What is decoded on the straight line between the latent points of two "
+    "networks.",
+    "map": "What is near is near in the latent space; what has like colours computes alike.",
+    "reconstruction": "Bars beyond the black marks are worse than a constant.",
+}
+
+
+def make_page(results: dict[str, Any], pictures: Sequence[Path]) -> str:
+    """Return an evaluation as a page of Markdown.
+
+    Parameters
+    ----------
+    results : dict
+        What `evaluate` returns.
+    pictures : sequence of Path
+        What `draw_pictures` returns; they lie beside the page.
+
+    Returns
+    -------
+    str
+    """
+    lines = ["# Evaluation of the autoencoder", ""]
+    lines += ["MPE is the median over inputs of the percentage error of an output.", ""]
+    lines += ["```text", *(line.rstrip() for line in make_report(results).splitlines()), "```"]
+    for picture in pictures:
+        caption = _CAPTIONS[picture.stem]
+        lines += ["", f"![{caption}]({picture.name})", "", f"*{caption}*"]
+    return "\n".join(lines) + "\n"
+
+
 def draw_pictures(results: dict[str, Any], folder: Path) -> list[Path]:
     """Draw the distances, an interpolation, a map and the reconstruction; needs matplotlib.
 
@@ -123,7 +156,7 @@ def _draw_interpolation(ax: Any, results: dict[str, Any]) -> None:
     ax.plot(walk["share"], walk["from_second"], marker="o", label="from the second network")
     ax.set(
         xlabel="share of the way from the first to the second",
-        ylabel="distance in function, median",
+        ylabel="distance in function (1: a standard deviation), median over pairs",
         title="On a straight line between two networks",
         ylim=(0, None),
     )
@@ -150,9 +183,14 @@ def _draw_reconstruction(ax: Any, results: dict[str, Any]) -> None:
     cells = results["reconstruction"]
     labels = [f"{cell['family']}, {cell['depth']}" for cell in cells]
     places = np.arange(len(cells))
-    ax.barh(places, [c["mpe_constant"] for c in cells], color="0.85", label="best constant")
-    ax.barh(places, [c["mpe"] for c in cells], height=0.5, label="min over decoders")
+    ax.barh(places, [c["mpe"] for c in cells], height=0.7, label="best of four decoders")
+    constant = [c["mpe_constant"] for c in cells]
+    ax.plot(constant, places, "|", color="black", ms=10, mew=2, label="best constant")
     ax.set_yticks(places, labels, fontsize=7)
     ax.invert_yaxis()
-    ax.set(xlabel="median percentage error, mean over networks", title="Activation, source depth")
+    ax.set(
+        xlabel="median percentage error over inputs, mean over networks, %",
+        ylabel="activation, depth of the network",
+        title="Error of reconstruction",
+    )
     ax.legend()

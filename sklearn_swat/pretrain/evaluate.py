@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._evaluation import evaluate
-from ._report import draw_pictures, make_report
+from ._report import draw_pictures, make_page, make_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content = json.dumps(results, indent=1) + "\n"
         (options.out / "evaluation.json").write_text(content, encoding="utf-8")
         pictures = draw_pictures(results, options.out)
-        page = ["# Evaluation of the autoencoder", "", "```text", make_report(results), "```", ""]
-        page += [f"![{picture.stem}]({picture.name})" for picture in pictures]
-        (options.out / "evaluation.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+        page = make_page(results, pictures)
+        (options.out / "evaluation.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from ._control import Control, Deadline, Hooks, Task
 from ._descent_settings import DescentSettings
 from ._documentation import page_of
 from ._fitted import FittedNetwork
+from ._interrupts import import_torch
 from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
 from ._parameters import (
@@ -86,7 +87,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,
-        n_iter_no_change: int = 25,
+        n_iter_no_change: int = 30,
         tol: float = 1e-4,
         checkpoint: Any = None,
         device: str = "auto",
@@ -140,6 +141,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         self, fitted: Self, rows: Rows, loss_name: str, deadline: Deadline, task: Task
     ) -> Self:
         """Search, and take over the state of `fitted`, which has seen the data, with the result."""
+        import_torch()
         control = Control(
             deadline, task, lambda result: vars(fitted) | _attributes(result), bool(self.verbose)
         )
@@ -156,7 +158,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
             control=control,
         )
         self.__dict__ = vars(fitted) | _attributes(result, control.stop_reason)
-        task.end(dict)
+        task.end(lambda: {})  # the estimator is what it is after a fit already
         if control.was_interrupted:
             warnings.warn(
                 f"fit was interrupted after {self.n_iter_} of at most {self.max_iter} descent "
@@ -165,7 +167,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        elif (way_out := self._way_out_of_the_constant()) is not None:
+        if (way_out := self._way_out_of_the_constant()) is not None:
             warnings.warn(
                 f"no network within max_nnz={self.max_nnz} was found but a constant, as nothing "
                 f"was pruned; the next one has {self.path_[1].nnz} non-zeros: {way_out}",
@@ -176,12 +178,16 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
 
     def _way_out_of_the_constant(self) -> str | None:
         """Say how a fit finds small networks that was left without, though it was to find them."""
-        was_cut_short = self.stop_reason_ == "max_time"
+        was_cut_short = self.stop_reason_ in ("max_time", "interrupt")
         if self.max_nnz is None or len(self.path_) < 2 or (self.refine and not was_cut_short):
             return None
         if self.network_ is not self.path_[0].network or self.path_[1].nnz <= self.max_nnz:
             return None
-        return f"allow more than max_time={self.max_time}" if self.refine else "set refine=True"
+        if not self.refine:
+            return "set refine=True"
+        if self.stop_reason_ == "interrupt":
+            return "select(index=1) returns it"
+        return f"allow more than max_time={self.max_time}"
 
     def _begin_task(self, X: Any, y: Any, sample_weight: Any) -> Task:
         """Begin the task that callbacks see a fit as."""

@@ -31,8 +31,6 @@ class Candidate:
         The one of the last verdict, if its loss was finite.
     latest_price : float
         Its J.
-    validation_loss : float
-        Normalised.
     row_losses : ndarray of shape (N,), optional
         The normalised loss of each validation row.
     """
@@ -43,7 +41,6 @@ class Candidate:
     price: float = np.inf
     latest: SparseMLP | None = None
     latest_price: float = np.inf
-    validation_loss: float = np.inf
     row_losses: NDArray[np.float64] | None = None
 
     @property
@@ -79,8 +76,9 @@ class Descent:
     ----------
     candidates : list of Candidate, best first
     history : list of dict
-        A record per evaluation: "step", "seconds", "candidates" (depth, restart),
-        and per candidate "train_loss" (soft), "validation_loss" (hard), "nnz" (hard).
+        A record per verdict: "step", "seconds", "candidates" (depth, restart), and of
+        each candidate's hard network "train_loss" (of a minibatch, where there are any),
+        "validation_loss" and "nnz".
     n_iter : int
         Steps taken.
     was_interrupted : bool

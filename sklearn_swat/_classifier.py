@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from ._base import BaseSWAT
 from ._draws import count_draws
 from ._losses import LOSSES
-from ._network import output_activation
+from ._network import SparseMLP, output_activation
 from ._online import with_absent_labels
 from ._rows import Rows
 from ._validation import (
@@ -67,7 +67,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
-        scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
+        scikit-learn MLP or SWAT estimator. That network (with ReLU read as leaky ReLU) is
+        pruned as it is too,
         whatever `depth`, `max_width` and `activations` say. A search clones, and so
         un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
     space : {"both", "latent", "weights"}, default="both"
@@ -95,12 +96,14 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
         Share of the rows that networks are judged on.
-    n_iter_no_change : int, default=25
-        Steps without an improvement of J by `tol` after which the descent stops.
+    n_iter_no_change : int, default=30
+        Steps without an improvement of J by `tol` after which the descent stops, looked at
+        every five steps. At the default of `max_iter` it ends none.
     tol : float, default=1e-4
         By how much J has to fall to count as an improvement; see `n_iter_no_change`.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply the sample weights.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes, which multiply the sample weights; of several labels a dict
+        for each. "balanced" gives every class the same sum of weights.
     checkpoint : path-like, default=None
         A file written by ``python -m sklearn_swat.pretrain``; None is the bundled one.
     device : str, default="auto"
@@ -190,7 +193,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         batch_size: int | str = "auto",
         refine: bool = True,
         validation_fraction: float = 0.2,
-        n_iter_no_change: int = 25,
+        n_iter_no_change: int = 30,
         tol: float = 1e-4,
         class_weight: Any = None,
         checkpoint: Any = None,
@@ -339,7 +342,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         weight = validate_weights(sample_weight, X)
         draws = count_draws(weight)  # before class weights, which count nothing
         if self.class_weight is not None:
-            weight = weight_classes(weight, self.class_weight, y)
+            known = classes if reset else self.classes_
+            weight = weight_classes(weight, self.class_weight, y, known)
         if reset:
             self._remember_classes(y[weight > 0], classes)
         target = self._encode_labels(y, weight > 0)
@@ -349,6 +353,20 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         if reset and classes is not None:  # a stream begins
             rows = with_absent_labels(rows, LOSSES[loss_name])
         return rows, loss_name
+
+    def _start_network(self, n_outputs: int) -> str | SparseMLP:
+        """Return how to start; a network of other classes would tell one from the wrong other."""
+        start = super()._start_network(n_outputs)
+        theirs = getattr(self.start, "classes_", None)
+        if theirs is not None and not (
+            self._is_multilabel or np.array_equal(theirs, self.classes_)
+        ):
+            raise ValueError(
+                f"start was fitted to the classes {np.asarray(theirs).tolist()}, but y has "
+                f"{self.classes_.tolist()}; pass an estimator that was fitted to these, or the "
+                "network_ of a SWAT estimator, whose outputs are then taken in this order"
+            )
+        return start
 
     def _remember_classes(self, y: NDArray[Any], classes: Any) -> None:
         """Set `classes_`: those of the rows that count, or those given."""
@@ -375,7 +393,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
                 "to start anew"
             )
 
-    def _encode_labels(self, y: NDArray[Any], counts: NDArray[np.bool_]) -> Array:
+    def _encode_labels(self, y: NDArray[Any], is_counting: NDArray[np.bool_]) -> Array:
         """Return 0/1 labels, one column per output; zeros for rows that do not count."""
         n_labels = len(self.classes_)
         if self._is_multilabel:
@@ -384,13 +402,21 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
                     f"y has shape {y.shape}, but there are {n_labels} labels; pass a 0/1 matrix "
                     "of one column per label"
                 )
-            return np.where(counts[:, None], y, 0).astype(np.float64)
+            labels: Array = np.where(is_counting[:, None], y, 0).astype(np.float64)
+            if not np.isin(labels, (0, 1)).all():
+                row, column = np.argwhere(~np.isin(labels, (0, 1)))[0]
+                raise ValueError(
+                    f"y has {y[row, column]} in row {row}, column {column} (counted from 0), but "
+                    "of several labels each is 0 or 1; pass 1 where a label applies, as "
+                    "sklearn.preprocessing.MultiLabelBinarizer does"
+                )
+            return labels
         if y.ndim != 1:
             raise ValueError(
                 f"y has shape {y.shape}, but was a column of classes in the first call; pass one, "
                 "or call fit to start anew"
             )
-        found = y[counts]
+        found = y[is_counting]
         unknown = np.setdiff1d(unique_labels(found), self.classes_) if found.size else found
         if unknown.size:
             raise ValueError(
@@ -399,7 +425,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
                 "call fit to start anew"
             )
         target = np.zeros((len(y), n_labels))
-        target[counts, np.searchsorted(self.classes_, found)] = 1
+        target[is_counting, np.searchsorted(self.classes_, found)] = 1
         return target if n_labels > 2 else target[:, 1:]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

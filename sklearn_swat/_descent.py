@@ -43,7 +43,7 @@ from ._start_points import (
     spread,
     write_network,
 )
-from ._threads import one_torch_thread
+from ._threads import one_blas_thread, one_torch_thread
 
 if TYPE_CHECKING:
     from ._rows import Rows
@@ -316,7 +316,7 @@ class _Run:
                 price = self.best_price
                 since_best = 0 if price < best - settings.tol else since_best + EVALUATION_STEPS
                 best = min(best, price)
-                if is_last or since_best > settings.n_iter_no_change:
+                if is_last or since_best >= settings.n_iter_no_change:
                     break
             if step in [round(share * settings.max_iter) for share in HALVING_AT] and step:
                 self._drop_weakest()
@@ -402,6 +402,7 @@ class _Run:
     def _rows(self, *batch: Tensor) -> _TorchRows:
         return self.train.take(*batch) if batch else self.train
 
+    @one_blas_thread()
     def _evaluate(self, step: int, seconds: float) -> dict[str, Any]:
         """Judge the hard networks; keep each candidate's best.
 
@@ -431,7 +432,6 @@ class _Run:
                 for i, hard in zip(better, self._harden(network, better), strict=True):
                     candidate = self.alive[i]
                     candidate.network, candidate.price = hard, float(prices[i])
-                    candidate.validation_loss = float(validation_loss[i])
                     candidate.row_losses = by_row[i]
         return {
             "step": step,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel
 
+from ._threads import one_torch_thread
+
 if TYPE_CHECKING:
     from ._candidates import Descent
     from ._descent import Report
@@ -56,7 +58,8 @@ def descend_within_memory(
 
     reason = ""
     try:
-        autoencoder = load_autoencoder(settings.device) if load_autoencoder else None
+        with one_torch_thread():  # hundreds of small tensors are looked at
+            autoencoder = load_autoencoder(settings.device) if load_autoencoder else None
         return descend(task, settings, autoencoder, seed, report, should_stop), settings
     except RuntimeError as error:
         if not _is_out_of_memory(error):

@@ -335,8 +335,8 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
     >>> more.X[2:].T, more.target[2], more.weight
     (array([[1., 3.]]), array([0., 0., 1.]), array([1.  , 1.  , 0.25, 0.25]))
     """
-    counts = rows.weight > 0
-    target, weight = rows.target[counts], rows.weight[counts]
+    is_counting = rows.weight > 0
+    target, weight = rows.target[is_counting], rows.weight[is_counting]
     if loss.name == "softmax":
         absent = np.eye(target.shape[1])[~target.any(axis=0)]
     else:
@@ -347,7 +347,7 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
     if not len(absent):
         return rows
     # Spread over rows that are there, so that no network finds a place of their own for them.
-    X = rows.X[counts][:: -(-len(weight) // _ABSENT_ROWS)]
+    X = rows.X[is_counting][:: -(-len(weight) // _ABSENT_ROWS)]
     draws = np.ones(len(rows.weight)) if rows.draws is None else rows.draws
     n, each = len(X), _ABSENT_WEIGHT * weight.mean() / len(X)
     return Rows(

@@ -20,6 +20,7 @@ from ._refinement import TOLERANCE, ShouldStop, refine
 from ._rows import Rows, take_rows
 from ._screening import Screening, screen
 from ._smoothing import smoothed
+from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
@@ -45,6 +46,7 @@ class Problem:
     total_weight: float
 
     @classmethod
+    @one_blas_thread()
     def of(
         cls,
         data: Rows,
@@ -68,6 +70,7 @@ class Problem:
         raw = columns.on_raw_columns(scaling)
         return cls(rows, train, validation, loss, raw, total_weight(data.weight))
 
+    @one_blas_thread()
     def few(self, rows: Rows, n_rows: int) -> Rows:
         """Return at most about so many rows that stand for all."""
         index, weight = representative_rows(
@@ -98,6 +101,7 @@ class Problem:
         return self.few(self.validation, SEARCH_ROWS)
 
     @cached_property
+    @one_blas_thread()
     def screening(self) -> Screening:
         """Features that networks with hidden neurons are looked for on."""
         n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
@@ -106,6 +110,7 @@ class Problem:
         return screen(few, n_all)
 
     @cached_property
+    @one_blas_thread()
     def reference(self) -> float:
         """The loss of the best constant, which losses are divided by."""
         return self.loss.constant_loss(self.train.target, self.train.weight)

@@ -206,7 +206,8 @@ def pruning_rounds(
     for name, share, usual in (("keep", keep, 0.87), ("keep_large", keep_large, 0.8)):
         if not 0 < share < 1:
             raise ValueError(f"{name} must lie strictly between 0 and 1, got {share}: try {usual}")
-    reference = loss.constant_loss(train.target, train.weight)
+    with one_blas_thread():
+        reference = loss.constant_loss(train.target, train.weight)
     point = judge(network, train, validation, loss, reference)
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
@@ -220,9 +221,9 @@ def pruning_rounds(
         if folded_nnz(network) <= smallest or (should_stop is not None and should_stop()):
             break
         l2 = prior_strength(point, train, loss)
-        objective = Objective(network, train, loss, l2)
         is_rough = point.validation_loss > _PRECISE_BELOW
         with one_blas_thread(), np.errstate(all="ignore"):
+            objective = Objective(network, train, loss, l2)
             rough = objective.in_single() if is_rough else objective
             x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
             refined = objective.to_network(x)
@@ -278,6 +279,7 @@ def _precision(network: SparseMLP, n_rows: int) -> float:
     return float(np.clip(n_told / squares, PRECISION, _MOST_PRECISION))
 
 
+@one_blas_thread()
 def judge(
     network: SparseMLP,
     train: Rows,
@@ -313,6 +315,7 @@ def judge(
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 
+@one_blas_thread()
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     """Return the best network without weights, shaped as `network`."""
     weights = np.zeros((network.n_features, network.n_outputs))

@@ -72,8 +72,8 @@ def refine(
     SparseMLP
         Its data loss on `rows` is never worse than that of `network`.
     """
-    objective = Objective(network, rows, loss, l2)
     with one_blas_thread(), np.errstate(all="ignore"):
+        objective = Objective(network, rows, loss, l2)
         before = objective.data_loss(objective.start)
         x = minimise(objective, max_iter, should_stop, tolerance)
         after = objective.data_loss(x)

@@ -54,7 +54,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
-        scikit-learn MLP or SWAT estimator. That network is pruned as it is too,
+        scikit-learn MLP or SWAT estimator. That network (with ReLU read as leaky ReLU) is
+        pruned as it is too,
         whatever `depth`, `max_width` and `activations` say. A search clones, and so
         un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
     space : {"both", "latent", "weights"}, default="both"
@@ -84,8 +85,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Share of the rows that networks are judged on. Where at most 2,000 rows (divided by
         the number of outputs) are left to train on, these judge as well, each by what
         the network would say of it had it been left out.
-    n_iter_no_change : int, default=25
-        Steps without an improvement of J by `tol` after which the descent stops.
+    n_iter_no_change : int, default=30
+        Steps without an improvement of J by `tol` after which the descent stops, looked at
+        every five steps. At the default of `max_iter` it ends none.
     tol : float, default=1e-4
         By how much J has to fall to count as an improvement; see `n_iter_no_change`.
     checkpoint : path-like, default=None

@@ -41,7 +41,7 @@ class SearchResult:
     path : tuple of PathPoint
         The front, by ascending size, on raw rows.
     chosen : PathPoint
-        The one of `path` with the lowest J.
+        The one of `path` with the lowest J within the budget.
     memory : Memory
         What the rows said about the weights of `chosen`, and what they were
         standardised by.
@@ -148,7 +148,7 @@ def search(
     if refines and not (asked_to_stop or control.was_interrupted):
         possible = _beginnings(descent, screening, settings.alpha)
         beginnings = best_beginnings(
-            possible, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined
+            possible, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined, max_nnz=max_nnz
         )
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
@@ -239,7 +239,8 @@ def _result(
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
     front = problem.front(points)
-    return _on_raw_rows(problem, front, front.index(choice(front)), descent)
+    chosen = front.index(choice(front))
+    return _on_raw_rows(problem, front, chosen, problem.prior(front[chosen]), descent)
 
 
 def _finish(
@@ -254,8 +255,12 @@ def _finish(
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
     judged = problem.front(points)
     chosen = judged.index(choice(judged))
-    front = list(judged)
+    front, l2 = list(judged), problem.prior(judged[chosen])
     curvature = None
+
+    def so_far() -> SearchResult:
+        return _on_raw_rows(problem, front, chosen, l2, descent)
+
     try:
         if refits:
             stage = Stage(control, "refit", "network", len(front))
@@ -267,14 +272,13 @@ def _finish(
                     break
                 if judged[i] in refits:
                     front[i] = _refit(judged[i], problem, control.deadline, refitted)
-                if stage.part_done(lambda: _on_raw_rows(problem, tuple(front), chosen, descent)):
+                if stage.part_done(so_far):
                     break
-            stage.close(lambda: _on_raw_rows(problem, tuple(front), chosen, descent))
-        l2 = problem.prior(judged[chosen])
+            stage.close(so_far)
         curvature = mean_curvature(front[chosen].network, problem.rows, problem.loss, l2)
     except KeyboardInterrupt:
         control.stopped("interrupt")
-    result = _on_raw_rows(problem, tuple(front), chosen, descent, curvature)
+    result = _on_raw_rows(problem, front, chosen, l2, descent, curvature)
     best = result.chosen
     control.say(
         f"chosen of {len(front)} networks: validation loss {best.validation_loss:.4f}, "
@@ -285,13 +289,14 @@ def _finish(
 
 def _on_raw_rows(
     problem: Problem,
-    front: tuple[PathPoint, ...],
+    front: Sequence[PathPoint],
     chosen: int,
+    l2: float,
     descent: Descent | None,
     curvature: NDArray[np.float64] | None = None,
 ) -> SearchResult:
     """Fold the scaling into the networks of a front."""
-    front = tuple(
+    path = tuple(
         PathPoint(
             problem.scaling.fold(point.network),
             point.train_loss,
@@ -300,10 +305,10 @@ def _on_raw_rows(
         )
         for point in front
     )
-    network, l2 = front[chosen].network, problem.prior(front[chosen])
+    network = path[chosen].network
     return SearchResult(
-        path=front,
-        chosen=front[chosen],
+        path=path,
+        chosen=path[chosen],
         memory=Memory(problem.scaling, problem.total_weight, l2, network, curvature),
         history=descent.history if descent is not None else [],
         n_iter=descent.n_iter if descent is not None else 1,

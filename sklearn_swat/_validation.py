@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.utils import check_array, compute_sample_weight
+from sklearn.utils import check_array, compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -148,14 +148,20 @@ def validate_weights(sample_weight: Any, X: Array) -> Array:
     return weight
 
 
-def weight_classes(weight: Array, class_weight: Any, y: NDArray[Any]) -> Array:
+def weight_classes(
+    weight: Array, class_weight: Any, y: NDArray[Any], classes: NDArray[Any] | None = None
+) -> Array:
     """Return the weights of rows times those of their classes.
 
     Parameters
     ----------
     weight : ndarray of shape (n_samples,)
     class_weight : dict, list of dict or "balanced"
+        "balanced" counts rows by their weights.
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+    classes : ndarray, optional
+        Of a stream of which `y` is a part, so that none of them may be in `y`; by
+        default those of the rows that count.
 
     Returns
     -------
@@ -164,19 +170,43 @@ def weight_classes(weight: Array, class_weight: Any, y: NDArray[Any]) -> Array:
     Raises
     ------
     ValueError, TypeError
-        If a weight is none, or no row is left to count.
+        If a weight is none, or no row is left to count, unless it is a part of a stream.
     """
     way_out = "pass positive numbers for classes that y has, or 'balanced'"
     try:
-        found: Array = weight * compute_sample_weight(class_weight, y)
+        if y.ndim == 1 or isinstance(class_weight, str):
+            found = weight.copy()
+            for column in y.reshape(len(y), -1).T:
+                found *= _weights_of_classes(class_weight, column, weight, classes)
+        else:
+            found = weight * compute_sample_weight(class_weight, y)
     except _REFUSALS as error:
         raise _explained(error, lambda: f"class_weight={class_weight!r}: {way_out}") from None
-    if not found.any() or found.min() < 0 or not np.isfinite(found).all():
+    is_none = classes is None and not found.any()
+    if is_none or found.min(initial=0.0) < 0 or not np.isfinite(found).all():
         raise ValueError(
             f"class_weight={class_weight!r} gives rows weights from {found.min():g} to "
             f"{found.max():g}; {way_out}"
         )
     return found
+
+
+def _weights_of_classes(
+    class_weight: Any, y: NDArray[Any], weight: Array, classes: NDArray[Any] | None
+) -> Array:
+    """Return the weight (n,) of each row's class; 1 for rows of other classes."""
+    if isinstance(class_weight, str) or classes is None:
+        is_counting = weight > 0
+        y_counting = y[is_counting]
+        classes = np.unique(y_counting)
+        by_class = compute_class_weight(
+            class_weight, classes=classes, y=y_counting, sample_weight=weight[is_counting]
+        )
+    else:  # of which a part of a stream may have some only
+        classes = np.unique(classes)
+        by_class = compute_class_weight(class_weight, classes=classes, y=classes)
+    index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    return np.where(classes[index] == y, by_class[index], 1.0)
 
 
 def is_multilabel(y: Any) -> bool:

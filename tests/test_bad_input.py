@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -288,6 +289,23 @@ def test_one_class_is_not_a_classification():
 def test_a_bad_parameter_is_refused_with_its_value_and_limit(estimator, parameters, message):
     with pytest.raises(ValueError, match=message):
         estimator(**{**QUICK, **parameters}).fit(*load_iris(return_X_y=True))
+
+
+def test_labels_are_0_or_1():
+    X, Y = np.eye(6), np.tile([[0, 1], [1, 0]], (3, 1))
+    with pytest.raises(ValueError, match=r"-1 in row 0, column 0 .*pass 1 where a label applies"):
+        SWATClassifier(**QUICK).fit(X, 2 * Y - 1)
+    model = SWATClassifier(**QUICK).partial_fit(X, Y)
+    with pytest.raises(ValueError, match=r"-5 in row 1, column 1 .*pass 1 where"):
+        model.partial_fit(X[:2], np.array([[0, 1], [1, -5]]))
+
+
+def test_a_start_of_other_classes_is_refused():
+    X, y = load_iris(return_X_y=True)
+    base = SWATClassifier(**QUICK).fit(X, np.array(["c", "b", "a"])[y])
+    with pytest.raises(ValueError, match=r"classes \['a', 'b', 'c'\], but y has \[0, 1, 2\]; pass"):
+        SWATClassifier(start=FrozenEstimator(base), **QUICK).fit(X, y)
+    SWATClassifier(start=base.network_, **QUICK).fit(X, y)
 
 
 def test_a_width_beyond_the_memory_is_refused_at_once(diabetes, monkeypatch):

@@ -1,9 +1,14 @@
 """A fit's time limit, callbacks, lines of progress, and Ctrl-C at any moment."""
 
 import copy
+import os
 import pickle
 import random
+import signal
+import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -18,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 import sklearn_swat
 from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
 from sklearn_swat._control import Deadline
+from sklearn_swat._interrupts import interrupts_held
 from tests.whole import assert_is_whole
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "random_state": 0}
@@ -90,6 +96,74 @@ def test_ctrl_c_at_any_moment_leaves_no_half_fitted_estimator(kind, diabetes, ir
             assert_is_whole(model, X)
         outcomes.add(outcome)
     assert "kept the best" in outcomes
+
+
+def test_ctrl_c_during_the_import_of_torch_leaves_a_torch_that_works():
+    code = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+from sklearn.datasets import load_diabetes
+from sklearn_swat import SWATRegressor
+
+class Interrupts(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torch.autograd":
+            os.kill(os.getpid(), signal.SIGINT)
+
+assert "torch" not in sys.modules
+sys.meta_path.insert(0, Interrupts())
+X, y = load_diabetes(return_X_y=True)
+model = SWATRegressor(depth=1, n_restarts=1, max_iter=2, random_state=0)
+try:
+    model.fit(X, y)
+except KeyboardInterrupt:
+    print("interrupted", hasattr(model, "network_"), "torch" in sys.modules)
+print(model.fit(X, y).nnz_ > 1)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["interrupted", "False", "True", "True"]
+
+
+def test_ctrl_c_is_held_back_until_the_end_and_only_in_the_main_thread():
+    handler = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def interrupted():
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached == ["the end"]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+    def elsewhere():
+        with interrupts_held():
+            reached.append(signal.getsignal(signal.SIGINT) is handler)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(30)
+    assert reached == ["the end", True]
+
+
+def test_ctrl_c_before_anything_small_was_found_tells_the_way_to_what_there_is(
+    diabetes, monkeypatch
+):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_paths, "_refine_first", interrupted)
+    model = SWATRegressor(max_nnz=3, **QUICK)
+    with pytest.warns(ConvergenceWarning) as told:
+        model.fit(*diabetes)
+    assert model.nnz_ == 1 < model.path_[1].nnz
+    assert any(
+        "no network within max_nnz=3 was found but a constant" in str(w.message) for w in told
+    )
+    assert any("select(index=1) returns it" in str(w.message) for w in told)
 
 
 def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch):

@@ -182,7 +182,9 @@ def begin_paths(monkeypatch, diabetes, **parameters):
     descend, beginnings = _descent.descend, _search.best_beginnings
     monkeypatch.setattr(_descent, "descend", lambda *a: descents.append(descend(*a)) or descents[0])
     monkeypatch.setattr(
-        _search, "best_beginnings", lambda found, *a: begun.extend(found) or beginnings(found, *a)
+        _search,
+        "best_beginnings",
+        lambda found, *a, **k: begun.extend(found) or beginnings(found, *a, **k),
     )
     model = SWATRegressor(**{**SMALL, **parameters}).fit(*diabetes)
     candidates = sorted(descents[0].candidates, key=lambda candidate: candidate.beginning[1])

@@ -67,6 +67,17 @@ def test_fits_at_the_same_time_give_the_same_bits_and_leave_the_threads_alone(wa
     assert {everything(model) for model in models} == {everything(fitted)}
 
 
+def test_more_rows_than_one_thread_s_give_the_same_bits_with_any_number_of_threads():
+    X, y = make_friedman1(14_000, noise=1.0, random_state=0)  # sums of 10,000 terms are split
+    models = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            models.append(SWATRegressor(**{**QUICK, "max_iter": 1, "depth": 1}).fit(X, y))
+    one, two = models
+    assert everything(one) == everything(two)
+    assert [p.validation_loss for p in one.path_] == [p.validation_loss for p in two.path_]
+
+
 def test_another_process_gives_the_same_bits_with_any_number_of_threads(waves, fitted):
     found = predicted_elsewhere("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     np.testing.assert_array_equal(found, fitted.predict(waves[0]))

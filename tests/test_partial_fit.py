@@ -298,6 +298,45 @@ def test_class_weights_count_in_every_call(iris):
     )
 
 
+def test_class_weights_name_some_classes_of_a_stream_whose_parts_lack_others(iris):
+    X, y = iris
+    model = SWATClassifier(class_weight={2: 5.0, 1: 0.0}, **QUICK)
+    model.partial_fit(X[:60], y[:60], classes=[0, 1, 2])
+    before = model._memory.weight
+    without = np.flatnonzero(y == 0)[:4]
+    assert model.partial_fit(X[without], y[without])._memory.weight == pytest.approx(before + 4)
+    network = model.network_
+    of_no_weight = np.flatnonzero(y == 1)[:4]
+    assert model.partial_fit(X[of_no_weight], y[of_no_weight]).network_ is network
+    with pytest.raises(ValueError, match=r"the classes \[7\], which are not among"):
+        model.partial_fit(X[:2], np.array([0, 7]))
+
+
+def test_the_scale_of_targets_changes_nothing_on_any_network_of_the_front(waves):
+    X, _ = waves
+    noisy = X @ [1.0, 0.5, 0.2] + np.random.RandomState(1).standard_normal(len(X))
+    found = []
+    for scale in (1.0, 2.0**10, 2.0**-10):
+        model = SWATRegressor(**QUICK | {"alpha": 1e-3}).fit(X[:100], scale * noisy[:100])
+        assert model.depth_ == 0  # its prior depends on its weights
+        again = model.select(index=[p.network for p in model.path_].index(model.network_) - 1)
+        again.partial_fit(X[100:200], scale * noisy[100:200])
+        found.append(again.predict(X) / scale)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-9)
+
+
+def test_to_select_another_network_and_back_keeps_what_earlier_rows_said(first, waves):
+    X, y = waves
+    position = [point.network is first.network_ for point in first.path_].index(True)
+    back = first.select(index=0).select(index=position)
+    assert back._memory.network is back.network_
+    one, other = (
+        copy.deepcopy(model).partial_fit(X[100:150], y[100:150]) for model in (first, back)
+    )
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
 def test_what_cannot_be_used_is_told_and_changes_nothing(iris, waves, first):
     X, y = iris
     with pytest.raises(ValueError, match="classes must be passed on the first call"):

@@ -62,7 +62,7 @@ def refine_to(losses):
 
     def refine_first(network, *arguments, **options):
         (width,) = network.hidden_layer_sizes
-        return PathPoint(network, losses[width], losses[width])
+        return PathPoint(network, losses[width], losses[width]), None
 
     return refine_first
 
@@ -178,13 +178,34 @@ def test_without_time_paths_start_at_what_the_descent_thought_best(problem):
 def test_later_paths_are_brisk_unless_little_is_left(problem, monkeypatch, loss, widths, paces):
     def refine_first(network, *arguments, **options):
         (width,) = network.hidden_layer_sizes
-        return PathPoint(network, loss, loss * (1 + width / 1e3))
+        return PathPoint(network, loss, loss * (1 + width / 1e3)), None
 
     monkeypatch.setattr(_paths, "_refine_first", refine_first)
     networks = [candidate(width) for width in widths]
     found = best_beginnings(networks, 0.0, problem, None, Control(), Deadline(), [])
     in_order = sorted(zip(widths, paces, strict=True), key=lambda pair: pair[0])
     assert [(network.hidden_layer_sizes[0], pace) for network, pace in found] == in_order
+
+
+@pytest.mark.parametrize(("max_nnz", "is_small"), [(None, False), (81, False), (80, True)])
+def test_for_a_small_budget_all_paths_go_slowly_and_begin_at_small_networks(
+    problem, monkeypatch, max_nnz, is_small
+):
+    losses = {60: 0.5, 50: 0.5005, 4: 0.51}  # a network of 4 neurons has some 220 numbers less
+    monkeypatch.setattr(_paths, "_refine_first", refine_to(losses))
+    networks = [candidate(width) for width in losses]
+    found = best_beginnings(
+        networks, 0.0, problem, None, Control(), Deadline(), [], max_nnz=max_nnz
+    )
+    widths, paces = zip(*((net.hidden_layer_sizes[0], pace) for net, pace in found), strict=True)
+    assert widths == ((4, 50, 60) if is_small else (60, 50, 4))
+    assert paces == ((THOROUGH,) * 3 if is_small else (THOROUGH, BRISK, THOROUGH))
+
+
+def test_time_that_cuts_refinements_short_is_told(problem):
+    control = Control()
+    best_beginnings([candidate(1)], 0.0, problem, None, control, Deadline.after(0.0), [])
+    assert control.stop_reason == "max_time"
 
 
 def test_paths_go_at_their_paces(monkeypatch):
@@ -246,9 +267,9 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
     refine_first = _paths._refine_first
 
     def sometimes_nan(network, *arguments, **options):
-        point = refine_first(network, *arguments, **options)
+        point, reason = refine_first(network, *arguments, **options)
         is_bad = network is networks[position]
-        return replace(point, validation_loss=np.nan) if is_bad else point
+        return replace(point, validation_loss=np.nan) if is_bad else point, reason
 
     networks = [candidate(4), candidate(4, seed=1)]
     monkeypatch.setattr(_paths, "_refine_first", sometimes_nan)
@@ -259,9 +280,9 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
 def test_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
     prices = []
 
-    def spy(networks, price, *rest):
+    def spy(networks, price, *rest, **options):
         prices.append(price)
-        return best_beginnings(networks, price, *rest)
+        return best_beginnings(networks, price, *rest, **options)
 
     monkeypatch.setattr(_search, "best_beginnings", spy)
     X = np.random.RandomState(0).standard_normal((60, 2))

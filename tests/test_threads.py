@@ -76,6 +76,14 @@ def test_the_last_of_two_threads_lifts_the_limit(two_threads, first_leaves_first
     assert seen == [ones, ones, two_threads]
 
 
+def test_a_limit_within_a_limit_ends_with_the_outer_one(two_threads):
+    with one_blas_thread():
+        with one_blas_thread():
+            pass
+        assert blas_threads() == [1] * len(two_threads)
+    assert blas_threads() == two_threads
+
+
 def test_a_limit_ends_with_an_exception(two_threads):
     def fail():
         with one_blas_thread():

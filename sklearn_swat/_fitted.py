@@ -140,9 +140,15 @@ class FittedNetwork:
         return selected
 
     @property
+    def _fitted_network(self) -> SparseMLP:
+        """The chosen network; before a fit an error that says so."""
+        check_is_fitted(self)
+        return self.network_
+
+    @property
     def selected_features_(self) -> NDArray[np.intp]:
         """Ascending indices of the features that the chosen network uses."""
-        return self.network_.used_features
+        return self._fitted_network.used_features
 
     @property
     def feature_importances_(self) -> Array:
@@ -162,7 +168,7 @@ class FittedNetwork:
         may have kept either. ``sklearn.inspection.permutation_importance`` measures
         what the score loses without a feature.
         """
-        network = self.network_  # raises AttributeError before a fit
+        network = self._fitted_network
         scaling = self._memory.scaling
         deviation = np.zeros(self.n_features_in_)
         deviation[scaling.features] = np.abs(scaling.x_deviation)  # mirrored: negative
@@ -206,47 +212,47 @@ class FittedNetwork:
     @property
     def nnz_(self) -> int:
         """Number of non-zero weights and biases."""
-        return self.network_.nnz
+        return self._fitted_network.nnz
 
     @property
     def depth_(self) -> int:
         """Number of hidden layers."""
-        return self.network_.depth
+        return self._fitted_network.depth
 
     @property
     def n_layers_(self) -> int:
         """Number of layers, input and output included."""
-        return self.network_.depth + 2
+        return self._fitted_network.depth + 2
 
     @property
     def hidden_layer_sizes_(self) -> tuple[int, ...]:
         """Number of neurons of every hidden layer."""
-        return self.network_.hidden_layer_sizes
+        return self._fitted_network.hidden_layer_sizes
 
     @property
     def coefs_(self) -> list[Array]:
         """Weight matrices, of shape (n_in, n_out) each."""
-        return list(self.network_.weights)
+        return list(self._fitted_network.weights)
 
     @property
     def intercepts_(self) -> list[Array]:
         """Biases of every layer."""
-        return list(self.network_.biases)
+        return list(self._fitted_network.biases)
 
     @property
     def activations_(self) -> tuple[tuple[str, ...], ...]:
         """The activation of every hidden neuron."""
-        return self.network_.activations
+        return self._fitted_network.activations
 
     @property
     def n_outputs_(self) -> int:
         """Number of outputs."""
-        return self.network_.n_outputs
+        return self._fitted_network.n_outputs
 
     @property
     def out_activation_(self) -> str:
         """Output activation."""
-        return self.network_.out_activation
+        return self._fitted_network.out_activation
 
     # ------------------------------------------------------------------------ predictions
     def _validated(self, X: ArrayLike) -> Array:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from ._activations import ACTIVATION_NAMES, ACTIVATIONS
-from ._network_text import network_text
+from ._network_text import digits_needed, network_text
 from ._packing import pack, unpack
 
 Array = NDArray[np.float64]
@@ -323,7 +323,8 @@ class SparseMLP:
         output_names : sequence of n_outputs str, default=None
             None stands for y, or y0, y1, ... if there are several.
         precision : int, default=4
-            Significant digits.
+            Significant digits; more where a large offset is to be cancelled, so that what
+            goes into an activation is right to about so many.
 
         Returns
         -------
@@ -331,7 +332,11 @@ class SparseMLP:
             First the hidden neurons, layer by layer (``h2.0`` is the first neuron
             of the second layer), then the outputs.
         """
-        return network_text(self, feature_names, output_names, precision)
+
+        def digits(layer: int, neuron: int) -> int:
+            return max(precision, digits_needed(self, layer, neuron, precision - 1))
+
+        return network_text(self, feature_names, output_names, digits)
 
     def __str__(self) -> str:
         return self.to_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,19 +19,16 @@ def network_text(
     network: SparseMLP,
     feature_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
-    precision: int | Callable[[int, int], int],
+    digits_of: Callable[[int, int], int],
 ) -> str:
-    """Write a network as one line per neuron; see `SparseMLP.to_text`.
-
-    `precision` may be a function of (layer, neuron), for neurons that need more digits.
-    """
+    """Write a network as one line per neuron, with so many digits for each (layer, neuron)."""
     k = network.n_outputs
     sources = _names(feature_names, network.n_features, "x", "feature_names")
     default = ["y"] if k == 1 and output_names is None else output_names
     outputs = _names(default, k, "y", "output_names")
 
     def line(layer: int, neuron: int) -> str:
-        digits = precision(layer, neuron) if callable(precision) else precision
+        digits = digits_of(layer, neuron)
         weight, bias = network.weights[layer][:, neuron], network.biases[layer][neuron]
         return linear_text(weight, bias, sources, lambda value: f"{value:.{digits}g}")
 
@@ -50,6 +48,19 @@ def network_text(
     else:
         lines += [f"{name} = {line}" for name, line in zip(outputs, raw, strict=True)]
     return "\n".join(lines)
+
+
+def digits_needed(network: SparseMLP, layer: int, neuron: int, decimals: int) -> int:
+    """Return how many significant digits make a neuron's sum right to `decimals` decimals.
+
+    Raw features may lie far from zero, and then large terms cancel a large bias: as many
+    more digits as the bias has before its point. Hidden values are of order one, so what
+    counts in later layers is how large the bias is beside the weights.
+    """
+    bias = abs(float(network.biases[layer][neuron]))
+    scale = float(np.abs(network.weights[layer][:, neuron]).max()) if layer else 1.0
+    extra = math.log10(bias) - math.log10(scale) if bias and scale else 0.0
+    return min(17, decimals + max(0, math.ceil(extra)))  # a double has no more than 17
 
 
 def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str) -> list[str]:

@@ -6,6 +6,7 @@ Looked for behind a refusal alone, so that it may take a pass over the data.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from numbers import Number
 from typing import Any
 
@@ -298,6 +299,8 @@ def _kind(value: Any) -> str:
         return "infinite"
     if isinstance(value, Number):
         return "large"
+    if isinstance(value, date | np.datetime64):
+        return "date"
     return "object"
 
 
@@ -312,6 +315,8 @@ _WAYS_OUT = {
         "text": f"{_ONLY}: encode text with sklearn.preprocessing.TargetEncoder or "
         "OneHotEncoder(sparse_output=False) in a pipeline, or drop the column",
         "complex": f"{_ONLY}: pass the real and the imaginary parts as columns of their own",
+        "date": f"{_ONLY}: pass the time since a first date, as "
+        "(column - column.min()).dt.total_seconds() in pandas, or drop the column",
         "object": f"{_ONLY}: pass a column per number, or drop the column",
     },
     "y": {
@@ -320,6 +325,7 @@ _WAYS_OUT = {
         "large": _BEYOND,
         "text": f"{_ONLY} in a regression: pass numbers, or use SWATClassifier for classes",
         "complex": f"{_ONLY}: pass the real and the imaginary parts as columns of their own",
+        "date": f"{_ONLY}: pass the time since a first date, as a number",
         "object": f"{_ONLY}: pass a number per row, or a column per target",
     },
     "sample_weight": {
@@ -328,6 +334,7 @@ _WAYS_OUT = {
         "large": _BEYOND,
         "text": f"{_ONLY}: pass a number per row",
         "complex": f"{_ONLY}: pass real weights",
+        "date": f"{_ONLY}: pass a number per row",
         "object": f"{_ONLY}: pass a number per row",
     },
 }

@@ -351,3 +351,10 @@ def test_nothing_of_it_exists_before_a_fit(model):
     for method in (unfitted.path_frame, unfitted.get_support, lambda: unfitted.select(index=0)):
         with pytest.raises(NotFittedError):
             method()
+
+
+def test_attributes_of_an_unfitted_estimator_say_that_it_is_not_fitted():
+    model = SWATRegressor()
+    with pytest.raises(NotFittedError, match="SWATRegressor instance is not fitted yet"):
+        _ = model.nnz_
+    assert not hasattr(model, "selected_features_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -397,3 +398,17 @@ def test_x_of_another_shape_is_refused(shape):
     network = SparseMLP((np.ones((2, 1)),), (np.zeros(1),), ())
     with pytest.raises(ValueError, match=r"expects \(n, 2\)"):
         network.predict(np.zeros(shape))
+
+
+def test_text_computes_the_network_however_far_off_a_feature_lies():
+    """As of seconds since 1970: weights and biases cancel in their first nine digits."""
+    network = SparseMLP(
+        (np.array([[-2.244e-4]]), np.array([[1.5]])), (np.array([381_520.7]), [2.25]), (("tanh",),)
+    )
+    hidden, output = network.to_text().splitlines()
+    weight, bias = re.fullmatch(r"h1.0 = tanh\((\S+) x0 \+ (\S+)\)", hidden).groups()
+    x = np.array([[1.7e9], [1.7001e9], [1.70015e9]])
+    np.testing.assert_allclose(
+        np.tanh(float(weight) * x + float(bias)) * 1.5 + 2.25, network.predict(x), atol=2e-3
+    )
+    assert output == "y = 1.5 h1.0 + 2.25"

@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
@@ -16,7 +17,7 @@ from sklearn.datasets import make_friedman1
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from sklearn_swat import SWATRegressor
+from sklearn_swat import SWATClassifier, SWATRegressor
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.plotting import (
     DescentDisplay,
@@ -262,6 +263,45 @@ def test_display_without_matplotlib_says_what_to_install(display, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install 'sklearn_swat\[plot\]'"):
         display.from_estimator(FittedRegressor(one_neuron()).fit())
+
+
+def test_names_and_rows_that_do_not_fit_are_refused():
+    X, y = make_friedman1(60, random_state=0)
+    X = pd.DataFrame(X[:, :5], columns=list("abcde"))
+    model = SWATClassifier(depth=1, max_iter=0, n_restarts=1, max_width=2, random_state=0)
+    model.fit(X, y > 14)
+    for names, words in (
+        (
+            {"feature_names": ["a", "b"]},
+            "feature_names has 2 names, but the network has 5 features",
+        ),
+        (
+            {"output_names": ["no", "yes"]},
+            "output_names has 2 names, but the network has 1 output:",
+        ),
+    ):
+        with pytest.raises(ValueError, match=words):
+            NetworkDisplay.from_estimator(model, **names)
+    with pytest.raises(ValueError, match="feature names should match"):
+        NetworkDisplay.from_estimator(model, X[list("edcba")])
+    with pytest.raises(ValueError, match="missing"):
+        NetworkDisplay.from_estimator(model, X[list("abcd")])
+    with pytest.raises(ValueError, match=r"reference=0.9 is not a name.*pass \('MLP'"):
+        ParetoDisplay.from_estimator(model, reference=0.9)
+
+
+def test_of_constant_targets_the_displays_show_a_constant():
+    X, _ = make_friedman1(30, random_state=0)
+    model = SWATRegressor(depth=1, n_restarts=1, random_state=0).fit(X, np.full(30, 3.0))
+    (words,) = DescentDisplay.from_estimator(model).ax_.texts
+    assert words.get_text() == "no descent: a constant is the answer"
+    axis = ParetoDisplay.from_estimator(model).ax_
+    axis.figure.canvas.draw()
+    labels = [t.get_text() for t in (*axis.get_xticklabels(), *axis.get_xticklabels(minor=True))]
+    shown = [label for label in labels if label]
+    assert "1" in shown
+    assert len(set(shown)) == len(shown)
+    assert "0" not in shown
 
 
 def test_displays_of_a_real_fit():

@@ -120,6 +120,16 @@ def test_integer_weights_are_repeated_rows(waves):
     np.testing.assert_array_equal(weighted.predict(X), repeated.predict(X))
 
 
+def test_balanced_classes_count_rows_by_their_weights():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[::3], y[::3]
+    counts = np.random.RandomState(1).randint(0, 4, len(y))
+    balanced = {**QUICK, "class_weight": "balanced"}
+    weighted = SWATClassifier(**balanced).fit(X, y, sample_weight=counts)
+    repeated = SWATClassifier(**balanced).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-9)
+
+
 def test_the_order_of_classified_rows_changes_nothing():
     X, y = load_iris(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(X))[:60]

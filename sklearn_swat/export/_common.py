@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +34,8 @@ def fitted_network(estimator: Any) -> SparseMLP:
     if not isinstance(estimator, SWATRegressor | SWATClassifier):
         raise TypeError(
             "only a SWATRegressor or SWATClassifier can be exported, got "
-            f"{estimator!r}; of a pipeline, pass its last step, of a search best_estimator_"
+            f"a {type(estimator).__name__}; of a pipeline, pass its last step, of a search "
+            "best_estimator_"
         )
     check_is_fitted(estimator)
     return estimator.network_
@@ -83,19 +83,6 @@ def check_decimals(decimals: Any) -> int:
     if checked < 1:
         raise ValueError(f"decimals={decimals!r} must be at least 1; the default is 4")
     return checked
-
-
-def digits_needed(network: SparseMLP, layer: int, neuron: int, decimals: int) -> int:
-    """Return how many significant digits make a neuron's sum right to `decimals` decimals.
-
-    Raw features may lie far from zero, and then large terms cancel a large bias: as many
-    more digits as the bias has before its point. Hidden values are of order one, so what
-    counts in later layers is how large the bias is beside the weights.
-    """
-    bias = abs(float(network.biases[layer][neuron]))
-    scale = float(np.abs(network.weights[layer][:, neuron]).max()) if layer else 1.0
-    extra = math.log10(bias) - math.log10(scale) if bias and scale else 0.0
-    return min(17, decimals + max(0, math.ceil(extra)))  # a double has no more than 17
 
 
 def check_precision(dtype: Any, network: SparseMLP) -> None:

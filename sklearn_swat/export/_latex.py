@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._activations import LEAKY_SLOPE
-from .._network_text import linear_text
+from .._network_text import digits_needed, linear_text
 from ._common import (
     check_decimals,
-    digits_needed,
     fitted_network,
     input_names,
     output_names,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._network_text import network_text
+from .._network_text import digits_needed, network_text
 from ._common import (
     check_decimals,
-    digits_needed,
     fitted_network,
     input_names,
     output_names,

@@ -128,6 +128,9 @@ class DescentDisplay:
         ax.grid(alpha=0.3)
         if self.curves:
             ax.legend(fontsize=FONT_SIZE)
+        else:
+            words = "no descent: a constant is the answer"
+            ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
         return self
 
     def _minor_label(self, loss: float, _: float) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
 from .._activations import ACTIVATIONS
+from .._validation import validate_rows
 from ._drawable import check_drawable
 from ._style import (
     FONT_SIZE,
@@ -40,9 +41,9 @@ def _shorten(name: str) -> str:
     return name[:head] + "…" + name[len(name) - (LONGEST_NAME - head - 1) :]
 
 
-def _input_spreads(network: SparseMLP, X: ArrayLike) -> list[NDArray[np.float64]]:
+def _input_spreads(network: SparseMLP, X: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Return the standard deviation of what enters each layer when `X` is predicted."""
-    values = np.asarray(X, dtype=np.float64)
+    values = X
     spreads = [values.std(axis=0)]
     hidden = zip(network.weights, network.biases, network.activations, strict=False)
     for weights, biases, names in hidden:
@@ -85,6 +86,14 @@ def _output_names(estimator: Any, n_outputs: int) -> list[str]:
         if len(classes) == n_outputs and all(np.ndim(label) == 0 for label in classes):
             return [str(label) for label in classes]
     return ["y"] if n_outputs == 1 else [f"y{k}" for k in range(n_outputs)]
+
+
+def _check_names(parameter: str, names: Sequence[str] | None, n: int, what: str) -> None:
+    if names is not None and len(names) != n:
+        raise ValueError(
+            f"{parameter} has {len(names)} names, but the network has {n} "
+            f"{what}{'s' * (n != 1)}: pass a name for each"
+        )
 
 
 def _spread_evenly(n: int, height: float) -> NDArray[np.float64]:
@@ -136,6 +145,8 @@ class NetworkDisplay:
         output_names: Sequence[str] | None = None,
         input_spreads: Sequence[NDArray[np.float64]] | None = None,
     ) -> None:
+        _check_names("feature_names", feature_names, network.n_features, "feature")
+        _check_names("output_names", output_names, network.n_outputs, "output")
         self.network = network
         self.feature_names = feature_names
         self.output_names = output_names
@@ -165,12 +176,19 @@ class NetworkDisplay:
         feature_names : sequence of str, default=None
             A name per feature; by default those seen in `fit`.
         output_names : sequence of str, default=None
-            A name per output; by default the classes of a classifier.
+            A name per output, of two classes that of the positive one; by default the
+            classes of a classifier.
 
         Returns
         -------
         NetworkDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If names are not as many as there are features or outputs, or `X` has
+            other features than the estimator was fitted to.
         """
         check_drawable(estimator, "network_")
         network: SparseMLP = estimator.network_
@@ -178,7 +196,7 @@ class NetworkDisplay:
             feature_names = getattr(estimator, "feature_names_in_", None)
         if output_names is None:
             output_names = _output_names(estimator, network.n_outputs)
-        spreads = None if X is None else _input_spreads(network, X)
+        spreads = None if X is None else _input_spreads(network, validate_rows(estimator, X))
         display = cls(
             network=network,
             feature_names=feature_names,

@@ -65,6 +65,11 @@ class ParetoDisplay:
         chosen: int | None = None,
         reference: tuple[str, int, float] | None = None,
     ) -> None:
+        if reference is not None and np.shape(reference) != (3,):
+            raise ValueError(
+                f"reference={reference!r} is not a name, a number of weights and a value: pass "
+                "('MLP', 1151, 0.9), for example"
+            )
         self.nnz = np.asarray(nnz, dtype=int)
         self.values = np.asarray(values, dtype=np.float64)
         self.value_name = value_name
@@ -160,7 +165,7 @@ class ParetoDisplay:
             ax.set_xscale("log")
         else:
             ax.set_xscale("symlog", linthresh=1.0)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_major_formatter(lambda size, _: f"{size:,.0f}" if size % 1 == 0 else "")
         ax.xaxis.set_minor_formatter(self._minor_label)
         ax.set_xlabel("non-zero weights and biases")
         ax.set_ylabel(self.value_name)
@@ -172,4 +177,5 @@ class ParetoDisplay:
         """Label a tick between powers of ten where there are few powers on the axis."""
         low, high = self.ax_.get_xlim()
         is_narrow = high < 30 * max(1.0, low)
-        return f"{size:,.0f}" if is_narrow and leads_with_2_or_5(size) else ""
+        is_shown = is_narrow and size >= 1 and leads_with_2_or_5(size)
+        return f"{size:,.0f}" if is_shown else ""

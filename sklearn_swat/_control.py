@@ -23,8 +23,8 @@ from typing import Any
 
 Attributes = dict[str, Any]
 
-# Shares of `max_time`, from its beginning, at which the stages end at the latest: pruning
-# takes about three times as long as descent. What a stage leaves is the next one's.
+# Shares of the time that is left when a search begins, at which the stages end at the latest:
+# pruning takes about three times as long as descent. What a stage leaves is the next one's.
 DESCENT_ENDS, PATHS_END = 0.35, 0.95
 
 

@@ -116,8 +116,8 @@ def run_calls(calls: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
     except BrokenExecutor:
         warnings.warn(
             f"a worker process died, most likely for want of memory: the last "
-            f"{len(calls) - n_done} of {len(calls)} pruning paths run in this process; "
-            "pass n_jobs=1, or a smaller one",
+            f"{len(calls) - n_done} of {len(calls)} refinements or pruning paths run in this "
+            "process; pass n_jobs=1, or a smaller one",
             RuntimeWarning,
             stacklevel=8,
         )

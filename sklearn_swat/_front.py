@@ -129,7 +129,7 @@ def find(
         )
     if max_nnz is not None:
         within = affordable(path, _integer("max_nnz", max_nnz, "a number of non-zeros"))
-        return min(range(len(within)), key=lambda i: within[i].validation_loss)
+        return len(within) - 1  # of a front, the larger one has the lower loss
     if alpha is not None:
         return path.index(choose(path, _price(alpha)))
     if index is not None:
@@ -184,7 +184,7 @@ def _at(path: Sequence[PathPoint], index: int) -> int:
 
 
 def _within_one_standard_error(path: Sequence[PathPoint]) -> int:
-    best = min(path, key=lambda point: point.validation_loss)
+    best = path[-1]
     if not np.isfinite(best.validation_error):
         raise ValueError(
             f"rule='one_standard_error' needs the standard error of the lowest validation "
@@ -192,8 +192,7 @@ def _within_one_standard_error(path: Sequence[PathPoint]) -> int:
             "positive weight; pass more rows to fit, or max_nnz or index"
         )
     limit = best.validation_loss + best.validation_error
-    within = [i for i, point in enumerate(path) if point.validation_loss <= limit]
-    return min(within, key=lambda i: path[i].nnz)
+    return next(i for i, point in enumerate(path) if point.validation_loss <= limit)
 
 
 def feature_importances(

@@ -360,17 +360,19 @@ def _remove_least_salient(
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
-    Those are what `keep` leaves of the parameters that were not grown, and `n_grown` more.
+    Those are what `keep` leaves of the parameters that were not grown, but at most half of those
+    that may go, and `n_grown` more.
     An inverse of the curvature that is known already is used up. Removals are tried by the
     `rough` objective, if it is given.
     """
-    size = len(x)
+    size, n_prunable = len(x), int(objective.prunable.sum())
+    most = n_prunable // 2  # where most numbers are biases that stay
     if size > FULL_CURVATURE_WEIGHTS:
         saliency = objective.curvature_diagonal(x) * x * x
-        return _without_least(objective, x, saliency, int(size * (1 - keep)))
+        return _without_least(objective, x, saliency, max(1, min(int(size * (1 - keep)), most)))
     size -= n_grown
-    count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, int(size * (1 - keep)))
-    count = min(count + n_grown, int(objective.prunable.sum()))
+    count = 1 if size <= _SINGLE_STEPS_BELOW else max(1, min(int(size * (1 - keep)), most))
+    count = min(count + n_grown, n_prunable)
     if inverse is None:
         inverse = _inverted(objective.curvature(x))
     if inverse is None:

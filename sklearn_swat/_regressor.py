@@ -132,7 +132,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     loss_ : float
         Normalised training loss of `network_`, before the refit.
     loss_curve_ : list of float
-        The best candidate's training loss at each record of `history_`.
+        The lowest training loss of any candidate at each record of `history_`; of more than
+        512 rows, that of a minibatch.
     history_ : list of dict
         The descent: per record the step, the seconds, and per candidate the losses
         of its hard network and its size.

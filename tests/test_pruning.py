@@ -688,3 +688,20 @@ def test_without_a_finite_loss_the_nominated_ones_go_and_the_others_stay():
 def test_a_front_of_no_points_is_told():
     with pytest.raises(ValueError, match="no points"):
         choose([], 1e-3)
+
+
+def test_of_many_outputs_a_round_removes_at_most_half_of_what_may_go():
+    """Output biases, which stay, are most of the numbers here."""
+    rng = np.random.RandomState(0)
+    n, d, k = 200, 3, 220
+    weights = np.where(np.arange(d * k).reshape(d, k) % 8 == 0, 1.0, 0.0)  # 83 of them
+    X = rng.standard_normal((n, d))
+    target = X @ weights + 0.1 * rng.standard_normal((n, k))
+    rows = Rows(X, target, np.ones(n))
+    network = SparseMLP((weights,), (np.zeros(k),), ())
+    path = list(pruning_rounds(network, rows, rows, LOSSES["squared_error"]))[1:]
+    n_weights = [np.count_nonzero(point.network.weights[0]) for point in path]
+    assert n_weights[0] == 83
+    assert len(path) > 6
+    assert all(after >= before // 2 for before, after in pairwise(n_weights))
+    assert all(np.count_nonzero(point.network.biases[0]) == k for point in path)

@@ -173,8 +173,10 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
         X, target = scaling.scale_inputs(counting.X), scaling.scale_targets(counting.target)
         batch = Rows(X, target, counting.weight)
         share = total_weight(rows.weight) / memory.weight
-        pseudo = _pseudo_rows(standard)
         prior = memory.curvature if memory.network is network else None
+        # Of linear networks, the curvature tells all that the pseudo-rows could.
+        is_told = prior is not None and not standard.depth
+        pseudo = _pseudo_rows(standard, 1 if is_told else _PSEUDO_ROWS)
         if prior is None:
             prior = _mean_curvature(standard, pseudo, loss, memory.l2)
         prior = None if prior is None else _expanded(prior)
@@ -209,12 +211,12 @@ def _have_the_same_structure(one: SparseMLP, other: SparseMLP) -> bool:
     )
 
 
-def _pseudo_rows(network: SparseMLP) -> Rows:
-    """Draw standard normal rows, with the network's own outputs as their targets."""
+def _pseudo_rows(network: SparseMLP, n: int) -> Rows:
+    """Draw `n` standard normal rows, with the network's own outputs as their targets."""
     used = network.used_features
-    X = np.zeros((_PSEUDO_ROWS, network.n_features))
-    X[:, used] = np.random.default_rng(0).standard_normal((_PSEUDO_ROWS, len(used)))
-    return Rows(X, network.predict(X), np.ones(_PSEUDO_ROWS))
+    X = np.zeros((n, network.n_features))
+    X[:, used] = np.random.default_rng(0).standard_normal((n, len(used)))
+    return Rows(X, network.predict(X), np.ones(n))
 
 
 class _AnchoredObjective(Objective):

@@ -231,7 +231,7 @@ def average_paths(
     found: list[PathPoint] = []
     width, activations = settings.max_width, settings.activations
     try:
-        for point in averages(paths, problem.point, max_width=width, activations=activations):
+        for point in averages(paths, problem.candidate, max_width=width, activations=activations):
             found.append(point)
             if ends():
                 control.stopped("max_time")

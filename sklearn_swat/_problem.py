@@ -140,14 +140,26 @@ class Problem:
 
     def point(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of standardised rows."""
+        return self._judge(network, left_out)
+
+    def candidate(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
+        """Judge a network of which the training loss is told once it is on the front."""
+        return self._judge(network, left_out, with_train_loss=False)
+
+    def _judge(
+        self, network: SparseMLP, left_out: Array | None, *, with_train_loss: bool = True
+    ) -> PathPoint:
         reference = self.reference or 1.0
-        return judge(network, self.train, self.validation, self.loss, reference, left_out)
+        return judge(
+            network, self.train, self.validation, self.loss, reference, left_out,
+            with_train_loss=with_train_loss,
+        )  # fmt: skip
 
     def judged(self, points: list[PathPoint], train: Rows) -> list[PathPoint]:
         """Judge points of few rows, of which those for training are told, by all rows."""
         if train is self.train and self.few_validation is self.validation:
             return points
-        return [self.point(point.network) for point in points]
+        return [self.candidate(point.network) for point in points]
 
     def smoothed(self, points: Sequence[PathPoint]) -> list[PathPoint]:
         """Of labels, raise losses to what networks of about the same size suggest.
@@ -162,8 +174,14 @@ class Problem:
         return list(chain(*map(self.smoothed, paths)))
 
     def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
-        """Return the Pareto front of the networks that raw rows can be given to."""
-        return pareto_front(p for p in points if self.scaling.can_fold(p.network))
+        """Return the Pareto front of the networks that raw rows can be given to, in full."""
+        front = pareto_front(p for p in points if self.scaling.can_fold(p.network))
+        return tuple(
+            replace(point, train_loss=self.point(point.network).train_loss)
+            if np.isnan(point.train_loss)
+            else point
+            for point in front
+        )
 
     @cached_property
     def constant_point(self) -> PathPoint:

@@ -287,16 +287,21 @@ def judge(
     loss: Loss,
     reference: float,
     left_out: Array | None = None,
+    *,
+    with_train_loss: bool = True,
 ) -> PathPoint:
     """Return a network with its losses on both kinds of rows, divided by `reference`.
 
-    What training rows say that were `left_out` may raise its validation loss.
+    What training rows say that were `left_out` may raise its validation loss. The training loss
+    is NaN if it is not asked for.
     """
 
     def normalised(rows: Rows, raw: Array) -> float:
         return normalised_loss(loss, raw, rows.target, rows.weight, reference)
 
-    train_loss = normalised(train, network.decision_function(train.X))
+    train_loss = float("nan")
+    if with_train_loss:
+        train_loss = normalised(train, network.decision_function(train.X))
     raw = network.decision_function(validation.X)
     of_validation_rows = normalised(validation, raw)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so

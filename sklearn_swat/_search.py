@@ -105,7 +105,7 @@ def search(
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     constant = problem.constant_point
     if problem.is_constant:
-        return _finish(problem, [constant], choice, None, control, refits=[constant])
+        return _finish(problem, [constant], choice, None, control, refits={constant.network})
     choice([constant])  # no network is smaller: an impossible budget is refused before the work
     start, screening = settings.start, problem.screening
     if isinstance(start, SparseMLP):
@@ -143,7 +143,7 @@ def search(
     networks = _networks(descent, screening)
     points: list[PathPoint] = [constant]
     refined: list[PathPoint] = []
-    refits: list[PathPoint] = []
+    refits: set[SparseMLP] = set()
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
         possible = _beginnings(descent, screening, settings.alpha)
@@ -171,7 +171,8 @@ def search(
             points += refined
         # Decoded networks are not to be refitted: that would make other networks of them
         # than those that were judged.
-        refits = [] if asked_to_stop or control.was_interrupted else points.copy()
+        if not (asked_to_stop or control.was_interrupted):
+            refits = {point.network for point in points}
     if isinstance(start, SparseMLP):
         networks.append(start)
     # What descent found was judged at its luckiest step: it is an answer only where no pruning
@@ -250,7 +251,7 @@ def _finish(
     descent: Descent | None,
     control: Control,
     *,
-    refits: list[PathPoint],
+    refits: set[SparseMLP],
 ) -> SearchResult:
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
     judged = problem.front(points)
@@ -264,13 +265,13 @@ def _finish(
     try:
         if refits:
             stage = Stage(control, "refit", "network", len(front))
-            refitted: dict[PathPoint, SparseMLP] = {}
+            refitted: dict[SparseMLP, SparseMLP] = {}
             # The chosen network comes first: time may not be enough for all.
             for i in sorted(range(len(front)), key=lambda i: i != chosen):
                 if control.deadline():
                     control.stopped("max_time")
                     break
-                if judged[i] in refits:
+                if judged[i].network in refits:
                     front[i] = _refit(judged[i], problem, control.deadline, refitted)
                 if stage.part_done(so_far):
                     break
@@ -316,7 +317,7 @@ def _on_raw_rows(
 
 
 def _refit(
-    point: PathPoint, problem: Problem, should_stop: ShouldStop, known: dict[PathPoint, SparseMLP]
+    point: PathPoint, problem: Problem, should_stop: ShouldStop, known: dict[SparseMLP, SparseMLP]
 ) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows.
 
@@ -327,10 +328,10 @@ def _refit(
         network = average(
             [_refit(member, problem, should_stop, known).network for member in point.members]
         )
-    elif point in known:
-        network = known[point]
+    elif point.network in known:
+        network = known[point.network]
     elif not point.network.is_constant:
-        network = known[point] = problem.refine(point, should_stop)
+        network = known[point.network] = problem.refine(point, should_stop)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.

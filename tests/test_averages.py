@@ -205,7 +205,7 @@ def test_ctrl_c_keeps_the_averages_that_there_are(monkeypatch):
 def test_without_time_there_is_one_average_at_most(monkeypatch):
     points = [AveragePoint(network(1), 0.5, 0.5) for _ in range(3)]
     monkeypatch.setattr(_paths, "averages", lambda *arguments, **options: iter(points))
-    problem = SimpleNamespace(point=None, smoothed=list)
+    problem = SimpleNamespace(candidate=None, smoothed=list)
     settings = SimpleNamespace(max_width=4, activations=())
     for seconds, n_found, reason in ((0.0, 1, "max_time"), (1e6, 3, None)):
         control = Control()

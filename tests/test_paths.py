@@ -155,8 +155,10 @@ def test_what_was_refined_on_some_rows_is_judged_by_all(problem, monkeypatch):
     of_few = replace(problem)  # which has cached nothing
     _, points = refined(of_few, [candidate(4)])
     assert len(of_few.fewest_train.X) == 40 < len(of_few.few_train.X)
-    assert points[0].validation_loss == problem.point(points[0].network).validation_loss
-    assert points[0].train_loss == problem.point(points[0].network).train_loss
+    by_all = problem.point(points[0].network)
+    assert points[0].validation_loss == by_all.validation_loss
+    (on_the_front,) = of_few.front(points)
+    assert on_the_front.train_loss == by_all.train_loss
 
 
 def test_without_time_paths_start_at_what_the_descent_thought_best(problem):

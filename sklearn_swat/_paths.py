@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ Beginning = tuple[SparseMLP, Pace]
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 6, 3
-# Where none of them gets below this share of a constant's loss, the others are refined as well, up
-# to so many: descents see no difference between networks that explain nothing yet.
-NOTHING_FOUND, MOST_REFINED = 0.95, 16
+# Where none of them gets below this share of a constant's loss, more are refined, up to so many of
+# one descent: descents see no difference between networks that explain nothing yet.
+NOTHING_FOUND, MOST_REFINED = 0.9, 16
 # The price of a number where paths begin, of which most are removed later: before candidates are
 # refined it is at most this, and then this, whatever alpha is, but at most a share of the lowest
 # loss. Where little is left, what is best at small sizes is not at large ones. At a tenth of that
@@ -47,7 +47,7 @@ REFINING_ENDS = 0.4  # the share of the paths' time
 
 
 def best_beginnings(
-    networks: list[SparseMLP],
+    descents: Iterable[Sequence[SparseMLP]],
     price: float,
     problem: Problem,
     n_jobs: int | None,
@@ -58,25 +58,26 @@ def best_beginnings(
 ) -> list[Beginning]:
     """Refine the first candidates, add them to `points`, and return how paths begin at the best.
 
-    The networks are those of the candidates, the best one first. A small budget `max_nnz` has
-    a price of its own.
+    What descents end at is given with the best network first; the next descent is asked for where
+    those before it found nothing. A small budget `max_nnz` has a price of its own.
     """
-    networks, refining_ends = networks[:MOST_REFINED], ends.part(REFINING_ENDS)
+    refining_ends = ends.part(REFINING_ENDS)
     refined: list[PathPoint] = []
-    n_tried = 0
+    tried: list[SparseMLP] = []
     try:
-        while n_tried < len(networks) and (not n_tried or _finds_nothing(refined, problem)):
-            candidates = networks[n_tried : n_tried + N_REFINED]
-            n_tried += len(candidates)
-            for point, reason in _refined(candidates, problem, n_jobs, refining_ends):
+        for networks in _batches(descents):
+            tried += networks
+            for point, reason in _refined(networks, problem, n_jobs, refining_ends):
                 if point is not None:
                     refined.append(point)
                 if reason is not None:
                     control.stopped(reason)
+            if not _finds_nothing(refined, problem):
+                break
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return [(network, THOROUGH) for network in networks[:N_PATHS]]
+        return [(network, THOROUGH) for network in tried[:N_PATHS]]
     points += problem.judged(refined, problem.fewest_train)
     is_small = max_nnz is not None and max_nnz <= SMALL_BUDGET
     lowest_loss = _ranked(refined, 0.0)[0].validation_loss
@@ -84,14 +85,23 @@ def best_beginnings(
     chosen = _ranked(refined, price)[:N_PATHS]
     best = chosen[0]
     control.say(
-        f"refined {len(refined)} of {n_tried}  best: validation loss {best.validation_loss:.4f}, "
-        f"{best.nnz} non-zeros, depth {best.network.depth}"
+        f"refined {len(refined)} of {len(tried)}  "
+        f"best: validation loss {best.validation_loss:.4f}, {best.nnz} non-zeros, "
+        f"depth {best.network.depth}"
     )
     n_thorough = N_PATHS if is_small else 2 if best.validation_loss < LITTLE_LOSS else 1
     return [
         (point.network, THOROUGH if rank < n_thorough else _brisk_if_large(point))
         for rank, point in enumerate(chosen)
     ]
+
+
+def _batches(descents: Iterable[Sequence[SparseMLP]]) -> Iterator[Sequence[SparseMLP]]:
+    """Yield the networks that are refined at a time."""
+    for networks in descents:
+        most = min(len(networks), MOST_REFINED)
+        for i in range(0, most, N_REFINED):
+            yield networks[i : min(i + N_REFINED, most)]
 
 
 def _finds_nothing(refined: list[PathPoint], problem: Problem) -> bool:
@@ -107,7 +117,7 @@ def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
 
 
 def _refined(
-    networks: list[SparseMLP], problem: Problem, n_jobs: int | None, ends: Deadline
+    networks: Sequence[SparseMLP], problem: Problem, n_jobs: int | None, ends: Deadline
 ) -> Iterator[tuple[PathPoint | None, str | None]]:
     """Refine networks, and yield what time allows of each, in their order."""
     n = len(networks)

@@ -6,7 +6,7 @@ networks of raw rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,12 +22,22 @@ from ._fallback import descend_within_memory
 from ._losses import LOSSES
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
-from ._paths import BEGINNING_PRICE, THOROUGH, average_paths, best_beginnings, run_paths
+from ._paths import (
+    BEGINNING_PRICE,
+    THOROUGH,
+    average_paths,
+    best_beginnings,
+    run_paths,
+)
 from ._problem import Problem
 from ._pruning import PathPoint, choose, constant_network, folded_nnz
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
+
+# Restarts of a second descent, where what the first one ends at explains nothing, refined or not:
+# it finds waves and rings, and of noise fits take one second more.
+MANY_RESTARTS = 8
 
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
@@ -146,10 +156,18 @@ def search(
     refits: set[SparseMLP] = set()
     all_ran = False
     if refines and not (asked_to_stop or control.was_interrupted):
-        possible = _beginnings(descent, screening, settings.alpha)
+
+        def ends_of_descents() -> Iterator[list[SparseMLP]]:
+            yield _beginnings(descent, screening, settings.alpha)
+            if settings.n_restarts < MANY_RESTARTS and not isinstance(start, SparseMLP):
+                again = _descend_again(task, settings, load, seed, control)
+                if again is not None:
+                    yield _beginnings(again, screening, settings.alpha)
+
         beginnings = best_beginnings(
-            possible, BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined, max_nnz=max_nnz
-        )
+            ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
+            max_nnz=max_nnz,
+        )  # fmt: skip
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
         # What hidden neurons have to be better than.
@@ -190,6 +208,29 @@ def search(
             for point, network in zip(points[1:], of_all_rows, strict=True)
         ]
     return _finish(problem, points, choice, descent, control, refits=refits)
+
+
+def _descend_again(
+    task: DescentTask,
+    settings: DescentSettings,
+    load_autoencoder: Callable[[Any], Any] | None,
+    seed: int,
+    control: Control,
+) -> Descent | None:
+    """Descend from more starts; None if that was cut short, or takes more memory than there is."""
+    control.say(f"nothing found: a second descent of {MANY_RESTARTS} candidates per depth")
+    more = replace(settings, n_restarts=MANY_RESTARTS)
+    ends = control.deadline.part(DESCENT_ENDS)
+    try:
+        descent, _ = descend_within_memory(task, more, load_autoencoder, seed + 1, should_stop=ends)
+    except MemoryError:
+        return None
+    if descent.was_interrupted:
+        control.stopped("interrupt")
+        return None
+    if ends.has_passed:
+        control.stopped("max_time")
+    return descent
 
 
 def _beginnings(descent: Descent, screening: Screening, alpha: float) -> list[SparseMLP]:

@@ -184,7 +184,7 @@ def begin_paths(monkeypatch, diabetes, **parameters):
     monkeypatch.setattr(
         _search,
         "best_beginnings",
-        lambda found, *a, **k: begun.extend(found) or beginnings(found, *a, **k),
+        lambda found, *a, **k: begun.extend(first := next(found)) or beginnings([first], *a, **k),
     )
     model = SWATRegressor(**{**SMALL, **parameters}).fit(*diabetes)
     candidates = sorted(descents[0].candidates, key=lambda candidate: candidate.beginning[1])

@@ -23,6 +23,7 @@ from sklearn_swat._paths import (
 from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint, folded_nnz
 from sklearn_swat._rows import Rows
+from sklearn_swat._search import MANY_RESTARTS
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def candidate(width, seed=0):
 def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
     points = []
     ends, control = ends or Deadline(), control or Control()
-    beginnings = best_beginnings(networks, price, problem, n_jobs, control, ends, points)
+    beginnings = best_beginnings([networks], price, problem, n_jobs, control, ends, points)
     assert len(beginnings) == min(N_PATHS, len(points) or len(networks))
     return [network for network, _ in beginnings], points
 
@@ -109,6 +110,86 @@ def test_where_nothing_is_found_more_candidates_are_refined(
     assert len(points) == n_refined
     found = [by_width[network.hidden_layer_sizes[0]] for network in best]
     assert found[0] == np.nanmin(losses[: -(-n_refined // N_REFINED)])
+
+
+def test_another_descent_is_asked_for_where_the_first_one_found_nothing(problem, monkeypatch):
+    for losses, n_asked in (((1.0, 0.5), 2), ((0.5, 1.0), 1), ((1.0, 1.0), 2)):
+        monkeypatch.setattr(_paths, "_refine_first", refine_to(dict(enumerate(losses, start=1))))
+        asked = []
+
+        def descents(asked=asked):
+            for width in (1, 2):
+                asked.append(width)
+                yield [candidate(width)] * (N_REFINED + 1)
+
+        best_beginnings(descents(), 0.0, problem, None, Control(), Deadline(), points := [])
+        assert len(asked) == n_asked
+        assert len(points) == {(1.0, 0.5): 2 * N_REFINED + 1, (0.5, 1.0): N_REFINED}.get(
+            losses, 2 * N_REFINED + 2
+        )
+
+
+@pytest.mark.parametrize(
+    ("found", "parameters", "restarts"),
+    [
+        ("nothing", {}, [1, MANY_RESTARTS]),
+        ("something", {}, [1]),
+        ("nothing", {"n_restarts": MANY_RESTARTS}, [MANY_RESTARTS]),
+        ("nothing", {"start": candidate(2)}, [1]),
+        ("nothing", {"refine": False}, [1]),
+    ],
+)
+def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
+    monkeypatch, found, parameters, restarts
+):
+    descend, n_restarts = _search.descend_within_memory, []
+
+    def spy(task, settings, *arguments, **options):
+        n_restarts.append(settings.n_restarts)
+        return descend(task, settings, *arguments, **options)
+
+    monkeypatch.setattr(_search, "descend_within_memory", spy)
+    monkeypatch.setattr(_paths, "NOTHING_FOUND", -1.0 if found == "nothing" else 2.0)
+    X = np.random.RandomState(0).standard_normal((80, 2))
+    quick = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
+    model = SWATRegressor(**{**quick, **parameters}).fit(X, X[:, 0])
+    assert n_restarts == restarts
+    assert model.history_[0]["candidates"] == [(1, i) for i in range(restarts[0])]
+
+
+def test_waves_that_the_first_descent_misses_are_found_by_the_second():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((1500, 5))
+    y = np.sin(5 * X[:, 0]) + 0.1 * rng.standard_normal(1500)
+    model = SWATRegressor(random_state=0).fit(X[:900], y[:900])
+    assert model.score(X[900:], y[900:]) > 0.9
+
+
+@pytest.mark.parametrize("failure", [MemoryError("too many candidates"), KeyboardInterrupt()])
+def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, failure):
+    descend, n_calls = _search.descend_within_memory, []
+
+    def fail_again(*arguments, **options):
+        n_calls.append(1)
+        if len(n_calls) == 1:
+            return descend(*arguments, **options)
+        if isinstance(failure, MemoryError):
+            raise failure
+        return Descent([], was_interrupted=True), arguments[1]
+
+    monkeypatch.setattr(_search, "descend_within_memory", fail_again)
+    monkeypatch.setattr(_paths, "NOTHING_FOUND", -1.0)
+    X = np.random.RandomState(0).standard_normal((80, 2))
+    y = X[:, 0]
+    model = SWATRegressor(n_restarts=1, depth=1, max_iter=2, max_width=4, random_state=0)
+    if isinstance(failure, MemoryError):
+        assert model.fit(X, y).stop_reason_ is None
+    else:
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            model.fit(X, y)
+        assert model.stop_reason_ == "interrupt"
+    assert len(n_calls) == 2
+    assert len(model.path_) > 1
 
 
 def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):
@@ -184,7 +265,7 @@ def test_later_paths_are_brisk_unless_little_is_left(problem, monkeypatch, loss,
 
     monkeypatch.setattr(_paths, "_refine_first", refine_first)
     networks = [candidate(width) for width in widths]
-    found = best_beginnings(networks, 0.0, problem, None, Control(), Deadline(), [])
+    found = best_beginnings([networks], 0.0, problem, None, Control(), Deadline(), [])
     in_order = sorted(zip(widths, paces, strict=True), key=lambda pair: pair[0])
     assert [(network.hidden_layer_sizes[0], pace) for network, pace in found] == in_order
 
@@ -197,7 +278,7 @@ def test_for_a_small_budget_all_paths_go_slowly_and_begin_at_small_networks(
     monkeypatch.setattr(_paths, "_refine_first", refine_to(losses))
     networks = [candidate(width) for width in losses]
     found = best_beginnings(
-        networks, 0.0, problem, None, Control(), Deadline(), [], max_nnz=max_nnz
+        [networks], 0.0, problem, None, Control(), Deadline(), [], max_nnz=max_nnz
     )
     widths, paces = zip(*((net.hidden_layer_sizes[0], pace) for net, pace in found), strict=True)
     assert widths == ((4, 50, 60) if is_small else (60, 50, 4))
@@ -206,7 +287,7 @@ def test_for_a_small_budget_all_paths_go_slowly_and_begin_at_small_networks(
 
 def test_time_that_cuts_refinements_short_is_told(problem):
     control = Control()
-    best_beginnings([candidate(1)], 0.0, problem, None, control, Deadline.after(0.0), [])
+    best_beginnings([[candidate(1)]], 0.0, problem, None, control, Deadline.after(0.0), [])
     assert control.stop_reason == "max_time"
 
 
@@ -261,7 +342,9 @@ def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
 
 def test_without_any_candidate_there_is_nothing_to_refine(problem):
     points = []
-    assert best_beginnings([], 0.0, problem, 2, Control(), Deadline(), points) == points == []
+    for none in ([], [[]]):
+        found = best_beginnings(none, 0.0, problem, 2, Control(), Deadline(), points)
+        assert found == points == []
 
 
 @pytest.mark.parametrize("position", [0, 1])

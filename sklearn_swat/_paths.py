@@ -26,7 +26,9 @@ Beginning = tuple[SparseMLP, Pace]
 N_REFINED, N_PATHS = 6, 3
 # Where none of them gets below this share of a constant's loss, more are refined, up to so many of
 # one descent: descents see no difference between networks that explain nothing yet.
-NOTHING_FOUND, MOST_REFINED = 0.9, 16
+NOTHING_FOUND, MOST_REFINED = 0.95, 16
+# Where none gets below this share, in a descent either, there is a second one.
+LITTLE_FOUND = 0.9
 # The price of a number where paths begin, of which most are removed later: before candidates are
 # refined it is at most this, and then this, whatever alpha is, but at most a share of the lowest
 # loss. Where little is left, what is best at small sizes is not at large ones. At a tenth of that
@@ -65,14 +67,18 @@ def best_beginnings(
     refined: list[PathPoint] = []
     tried: list[SparseMLP] = []
     try:
-        for networks in _batches(descents):
-            tried += networks
-            for point, reason in _refined(networks, problem, n_jobs, refining_ends):
-                if point is not None:
-                    refined.append(point)
-                if reason is not None:
-                    control.stopped(reason)
-            if not _finds_nothing(refined, problem):
+        for networks in descents:
+            for i in range(0, min(len(networks), MOST_REFINED), N_REFINED):
+                batch = networks[i : min(i + N_REFINED, MOST_REFINED)]
+                tried += batch
+                for point, reason in _refined(batch, problem, n_jobs, refining_ends):
+                    if point is not None:
+                        refined.append(point)
+                    if reason is not None:
+                        control.stopped(reason)
+                if not _all_are_above(NOTHING_FOUND, refined, problem):
+                    break
+            if not _all_are_above(LITTLE_FOUND, refined, problem):
                 break
     except KeyboardInterrupt:
         control.stopped("interrupt")
@@ -96,17 +102,9 @@ def best_beginnings(
     ]
 
 
-def _batches(descents: Iterable[Sequence[SparseMLP]]) -> Iterator[Sequence[SparseMLP]]:
-    """Yield the networks that are refined at a time."""
-    for networks in descents:
-        most = min(len(networks), MOST_REFINED)
-        for i in range(0, most, N_REFINED):
-            yield networks[i : min(i + N_REFINED, most)]
-
-
-def _finds_nothing(refined: list[PathPoint], problem: Problem) -> bool:
-    """Say whether no network is better than a constant; where time allowed none, one might."""
-    enough = NOTHING_FOUND * problem.constant_point.validation_loss
+def _all_are_above(share: float, refined: list[PathPoint], problem: Problem) -> bool:
+    """Say whether none is below a share of a constant's loss; where there is none, one might be."""
+    enough = share * problem.constant_point.validation_loss
     return bool(refined) and not any(point.validation_loss < enough for point in refined)
 
 

@@ -24,6 +24,7 @@ from ._network import SparseMLP
 from ._online import Memory, mean_curvature
 from ._paths import (
     BEGINNING_PRICE,
+    LITTLE_FOUND,
     THOROUGH,
     average_paths,
     best_beginnings,
@@ -39,6 +40,8 @@ from ._screening import Screening
 # it finds waves and rings, and of noise fits take one second more.
 MANY_RESTARTS = 8
 
+# Refitted networks, by the network and by the validation loss that its prior depends on.
+Refitted = dict[tuple[SparseMLP, float], SparseMLP]
 Choice = Callable[[Sequence[PathPoint]], PathPoint]
 
 
@@ -159,7 +162,8 @@ def search(
 
         def ends_of_descents() -> Iterator[list[SparseMLP]]:
             yield _beginnings(descent, screening, settings.alpha)
-            if settings.n_restarts < MANY_RESTARTS and not isinstance(start, SparseMLP):
+            is_fixed = isinstance(start, SparseMLP) or settings.n_restarts >= MANY_RESTARTS
+            if not is_fixed and _lowest_loss(descent) >= LITTLE_FOUND * constant.validation_loss:
                 again = _descend_again(task, settings, load, seed, control)
                 if again is not None:
                     yield _beginnings(again, screening, settings.alpha)
@@ -208,6 +212,12 @@ def search(
             for point, network in zip(points[1:], of_all_rows, strict=True)
         ]
     return _finish(problem, points, choice, descent, control, refits=refits)
+
+
+def _lowest_loss(descent: Descent) -> float:
+    """Return the lowest validation loss of any verdict."""
+    losses = np.concatenate([record["validation_loss"] for record in descent.history])
+    return float(losses[np.isfinite(losses)].min(initial=np.inf))
 
 
 def _descend_again(
@@ -306,7 +316,7 @@ def _finish(
     try:
         if refits:
             stage = Stage(control, "refit", "network", len(front))
-            refitted: dict[SparseMLP, SparseMLP] = {}
+            refitted: Refitted = {}
             # The chosen network comes first: time may not be enough for all.
             for i in sorted(range(len(front)), key=lambda i: i != chosen):
                 if control.deadline():
@@ -358,7 +368,7 @@ def _on_raw_rows(
 
 
 def _refit(
-    point: PathPoint, problem: Problem, should_stop: ShouldStop, known: dict[SparseMLP, SparseMLP]
+    point: PathPoint, problem: Problem, should_stop: ShouldStop, known: Refitted
 ) -> PathPoint:
     """Refit a network's numbers on all rows; its losses stay those of the training rows.
 
@@ -369,10 +379,10 @@ def _refit(
         network = average(
             [_refit(member, problem, should_stop, known).network for member in point.members]
         )
-    elif point.network in known:
-        network = known[point.network]
+    elif (key := (point.network, point.validation_loss)) in known:
+        network = known[key]
     elif not point.network.is_constant:
-        network = known[point.network] = problem.refine(point, should_stop)
+        network = known[key] = problem.refine(point, should_stop)
     else:
         network = constant_network(point.network, problem.rows, problem.loss)
     # A refit that loses a weight would no longer be the network that was judged.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATRegressor, _paths, _problem, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _problem, _search
 from sklearn_swat._candidates import Candidate, Descent
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
@@ -129,6 +129,29 @@ def test_another_descent_is_asked_for_where_the_first_one_found_nothing(problem,
         )
 
 
+@pytest.mark.parametrize(("loss", "is_little"), [(0.91, True), (0.89, False)])
+def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, loss, is_little):
+    """Large networks overfit labels once they are refined: their losses alone tell little."""
+    descend, n_calls = _search.descend_within_memory, []
+
+    def spy(*arguments, **options):
+        descent, settings = descend(*arguments, **options)
+        n_calls.append(1)
+        for record in descent.history:
+            record["validation_loss"][:] = np.nan
+        constant = 1.0  # nearly, of as many labels of either kind in both parts
+        descent.history[0]["validation_loss"][0] = loss * constant
+        return descent, settings
+
+    monkeypatch.setattr(_search, "descend_within_memory", spy)
+    monkeypatch.setattr(_paths, "_refine_first", refine_to(dict.fromkeys(range(9), 1.0)))
+    X = np.random.RandomState(0).standard_normal((200, 2))
+    y = np.arange(200) % 2
+    quick = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
+    SWATClassifier(**quick).fit(X, y)
+    assert len(n_calls) == 1 + is_little
+
+
 @pytest.mark.parametrize(
     ("found", "parameters", "restarts"),
     [
@@ -149,7 +172,8 @@ def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
         return descend(task, settings, *arguments, **options)
 
     monkeypatch.setattr(_search, "descend_within_memory", spy)
-    monkeypatch.setattr(_paths, "NOTHING_FOUND", -1.0 if found == "nothing" else 2.0)
+    for module in (_paths, _search):
+        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0 if found == "nothing" else 2.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     quick = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
     model = SWATRegressor(**{**quick, **parameters}).fit(X, X[:, 0])
@@ -178,7 +202,8 @@ def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, fai
         return Descent([], was_interrupted=True), arguments[1]
 
     monkeypatch.setattr(_search, "descend_within_memory", fail_again)
-    monkeypatch.setattr(_paths, "NOTHING_FOUND", -1.0)
+    for module in (_paths, _search):
+        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     y = X[:, 0]
     model = SWATRegressor(n_restarts=1, depth=1, max_iter=2, max_width=4, random_state=0)

@@ -50,7 +50,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         neurons alone (if `activations` allows tanh and others), and sees only the features
         that tell something of a target where there are more than 16. With
         ``start="data"`` it also begins with steeper neurons of few features, which find
-        waves.
+        waves. Where nothing is found that is better than a constant, a second descent
+        from 8 restarts per depth follows.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
@@ -135,8 +136,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         The lowest training loss of any candidate at each record of `history_`; of more than
         512 rows, that of a minibatch.
     history_ : list of dict
-        The descent: per record the step, the seconds, and per candidate the losses
-        of its hard network and its size.
+        The descent (the first, where there are two): per record the step, the seconds,
+        and per candidate the losses of its hard network and its size.
     n_iter_ : int
         Descent steps taken.
     stop_reason_ : {"max_time", "callback", "interrupt"} or None

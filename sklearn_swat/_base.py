@@ -162,15 +162,16 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         if control.was_interrupted:
             warnings.warn(
                 f"fit was interrupted after {self.n_iter_} of at most {self.max_iter} descent "
-                f"steps; the best network so far ({self.nnz_} non-zeros) is kept: fit again, "
+                f"steps; the best network so far ({_non_zeros(self.nnz_)}) is kept: fit again, "
                 "or go on from it with warm_start=True",
                 ConvergenceWarning,
                 stacklevel=5,
             )
         if (way_out := self._way_out_of_the_constant()) is not None:
             warnings.warn(
-                f"no network within max_nnz={self.max_nnz} was found but a constant, as nothing "
-                f"was pruned; the next one has {self.path_[1].nnz} non-zeros: {way_out}",
+                f"no network within max_nnz={self.max_nnz} was found but a constant, as pruning "
+                "did not get that far; the next one has "
+                f"{_non_zeros(self.path_[1].nnz)}: {way_out}",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -258,6 +259,10 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         from ._checkpoint import load_checkpoint
 
         return to_device(load_checkpoint(self.checkpoint), device)
+
+
+def _non_zeros(n: int) -> str:
+    return f"{n} non-zero{'s' * (n != 1)}"
 
 
 def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         neurons alone (if `activations` allows tanh and others), and sees only the features
         that tell something of a target where there are more than 16. With
         ``start="data"`` it also begins with steeper neurons of few features, which find
-        waves. Where nothing is found that is better than a constant, a second descent
-        from 8 restarts per depth follows.
+        waves. Where nothing is found that is better than a constant by 10 %, a second
+        descent from 8 restarts per depth follows.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
@@ -81,12 +81,13 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Descent steps at most. With 0, pruning begins at the start networks; with
         ``refine=False`` as well, they are returned as they are.
     max_time : float, default=None
-        Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them
-        and the pruning paths by 95 %; the rest is for the refit. The best network so far is
+        Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them (a
+        second one by 35 % of what is then left) and the pruning paths by 95 %; the rest is
+        for the refit. The best network so far is
         kept, and `stop_reason_` is "max_time". There is a warning only if `max_nnz` then
         leaves nothing but a constant. The limit is looked at between steps, and not before
         the start networks are judged, so a fit may take somewhat longer. Without a limit,
-        the same data give the same bits.
+        the same data and `random_state` give the same bits.
     learning_rate : float, default=0.04
         Step size of Adam from a start that fits already; with ``start="random"`` 2.5 times
         as much. Weights, latent points and thresholds each take a fixed share of it.
@@ -345,7 +346,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         draws = count_draws(weight)  # before class weights, which count nothing
         if self.class_weight is not None:
             known = classes if reset else self.classes_
-            weight = weight_classes(weight, self.class_weight, y, known)
+            if y.ndim == 2 and known is not None:
+                known = np.array([0, 1])
+            weight = weight_classes(weight, self.class_weight, y, known, may_be_none=not reset)
         if reset:
             self._remember_classes(y[weight > 0], classes)
         target = self._encode_labels(y, weight > 0)
@@ -360,13 +363,16 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         """Return how to start; a network of other classes would tell one from the wrong other."""
         start = super()._start_network(n_outputs)
         theirs = getattr(self.start, "classes_", None)
-        if theirs is not None and not (
-            self._is_multilabel or np.array_equal(theirs, self.classes_)
-        ):
+        if self._is_multilabel:
+            is_other = getattr(self.start, "out_activation_", None) == "softmax"
+        else:
+            is_other = theirs is not None and not np.array_equal(theirs, self.classes_)
+        if is_other:
             raise ValueError(
                 f"start was fitted to the classes {np.asarray(theirs).tolist()}, but y has "
-                f"{self.classes_.tolist()}; pass an estimator that was fitted to these, or the "
-                "network_ of a SWAT estimator, whose outputs are then taken in this order"
+                f"{'labels' if self._is_multilabel else self.classes_.tolist()}; pass an "
+                "estimator that was fitted to these, or the network_ of a SWAT estimator, whose "
+                "outputs are then taken in this order"
             )
         return start
 

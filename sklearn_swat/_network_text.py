@@ -50,15 +50,18 @@ def network_text(
     return "\n".join(lines)
 
 
-def digits_needed(network: SparseMLP, layer: int, neuron: int, decimals: int) -> int:
+def digits_needed(
+    network: SparseMLP, layer: int, neuron: int, decimals: int, *, of_any_unit: bool = False
+) -> int:
     """Return how many significant digits make a neuron's sum right to `decimals` decimals.
 
     Raw features may lie far from zero, and then large terms cancel a large bias: as many
     more digits as the bias has before its point. Hidden values are of order one, so what
-    counts in later layers is how large the bias is beside the weights.
+    counts in later layers, and in sums of any unit, is how large the bias is beside the weights.
     """
     bias = abs(float(network.biases[layer][neuron]))
-    scale = float(np.abs(network.weights[layer][:, neuron]).max()) if layer else 1.0
+    largest = float(np.abs(network.weights[layer][:, neuron]).max())
+    scale = largest if layer or of_any_unit else 1.0
     extra = math.log10(bias) - math.log10(scale) if bias and scale else 0.0
     return min(17, decimals + max(0, math.ceil(extra)))  # a double has no more than 17
 

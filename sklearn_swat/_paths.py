@@ -63,11 +63,11 @@ def best_beginnings(
     What descents end at is given with the best network first; the next descent is asked for where
     those before it found nothing. A small budget `max_nnz` has a price of its own.
     """
-    refining_ends = ends.part(REFINING_ENDS)
     refined: list[PathPoint] = []
     tried: list[SparseMLP] = []
     try:
         for networks in descents:
+            refining_ends = ends.part(REFINING_ENDS)
             for i in range(0, min(len(networks), MOST_REFINED), N_REFINED):
                 batch = networks[i : min(i + N_REFINED, MOST_REFINED)]
                 tried += batch
@@ -78,7 +78,8 @@ def best_beginnings(
                         control.stopped(reason)
                 if not _all_are_above(NOTHING_FOUND, refined, problem):
                     break
-            if not _all_are_above(LITTLE_FOUND, refined, problem):
+            # A descent may end at constants alone.
+            if networks and not _all_are_above(LITTLE_FOUND, refined, problem):
                 break
     except KeyboardInterrupt:
         control.stopped("interrupt")

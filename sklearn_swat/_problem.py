@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
 from ._draws import independent_draws
-from ._losses import Loss
+from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
 from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
@@ -101,12 +101,12 @@ class Problem:
         return self.few(self.validation, SEARCH_ROWS)
 
     @cached_property
-    @one_blas_thread()
     def screening(self) -> Screening:
         """Features that networks with hidden neurons are looked for on."""
         n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
         few = self.few(self.train, min(max(n_rows, 2**10), 2**13))
-        n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight_per_draw)
+        with one_blas_thread():
+            n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight_per_draw)
         return screen(few, n_all)
 
     @cached_property
@@ -150,10 +150,17 @@ class Problem:
         self, network: SparseMLP, left_out: Array | None, *, with_train_loss: bool = True
     ) -> PathPoint:
         reference = self.reference or 1.0
-        return judge(
-            network, self.train, self.validation, self.loss, reference, left_out,
-            with_train_loss=with_train_loss,
-        )  # fmt: skip
+        with one_blas_thread():
+            return judge(
+                network, self.train, self.validation, self.loss, reference, left_out,
+                with_train_loss=with_train_loss,
+            )  # fmt: skip
+
+    def _train_loss(self, network: SparseMLP) -> float:
+        rows, reference = self.train, self.reference or 1.0
+        with one_blas_thread():
+            raw = network.decision_function(rows.X)
+            return normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
 
     def judged(self, points: list[PathPoint], train: Rows) -> list[PathPoint]:
         """Judge points of few rows, of which those for training are told, by all rows."""
@@ -177,7 +184,7 @@ class Problem:
         """Return the Pareto front of the networks that raw rows can be given to, in full."""
         front = pareto_front(p for p in points if self.scaling.can_fold(p.network))
         return tuple(
-            replace(point, train_loss=self.point(point.network).train_loss)
+            replace(point, train_loss=self._train_loss(point.network))
             if np.isnan(point.train_loss)
             else point
             for point in front
@@ -188,9 +195,11 @@ class Problem:
         """The best constant of the training rows with its losses."""
         return self.point(self.constant())
 
-    def constant(self) -> SparseMLP:
-        """Return the best constant of the training rows."""
-        return constant_network(self.linear(), self.train, self.loss)
+    @one_blas_thread()
+    def constant(self, of_all_rows: bool = False) -> SparseMLP:
+        """Return the best constant of the training rows, or of all."""
+        rows = self.rows if of_all_rows else self.train
+        return constant_network(self.linear(), rows, self.loss)
 
 
 def _split(

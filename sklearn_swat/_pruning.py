@@ -208,13 +208,14 @@ def pruning_rounds(
             raise ValueError(f"{name} must lie strictly between 0 and 1, got {share}: try {usual}")
     with one_blas_thread():
         reference = loss.constant_loss(train.target, train.weight)
-    point = judge(network, train, validation, loss, reference)
+        point = judge(network, train, validation, loss, reference)
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     if not network.depth:  # its prior depends on its weights
         l2 = loss.prior_strength(1.0, train.target, train.n_draws)
         network = refine(network, train, loss, l2=l2, should_stop=should_stop)
-        point = judge(network, train, validation, loss, reference)
+        with one_blas_thread():
+            point = judge(network, train, validation, loss, reference)
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
     while network.depth or not network.is_constant:
@@ -247,8 +248,10 @@ def pruning_rounds(
             x = _remove_least_salient(objective, x, kept, n_grown, inverse, rough)
             network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, grows and not may_grow
-    constant = constant_network(network, train, loss)
-    yield judge(constant, train, validation, loss, reference)
+    with one_blas_thread():
+        constant = constant_network(network, train, loss)
+        point = judge(constant, train, validation, loss, reference)
+    yield point
 
 
 def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
@@ -279,7 +282,6 @@ def _precision(network: SparseMLP, n_rows: int) -> float:
     return float(np.clip(n_told / squares, PRECISION, _MOST_PRECISION))
 
 
-@one_blas_thread()
 def judge(
     network: SparseMLP,
     train: Rows,
@@ -320,7 +322,6 @@ def judge(
     return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
 
 
-@one_blas_thread()
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     """Return the best network without weights, shaped as `network`."""
     weights = np.zeros((network.n_features, network.n_outputs))
@@ -365,8 +366,8 @@ def _remove_least_salient(
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
-    Those are what `keep` leaves of the parameters that were not grown, but at most half of those
-    that may go, and `n_grown` more.
+    Those are the share ``1 - keep`` of the parameters that were not grown, but at most half of
+    those that may go, and `n_grown` more.
     An inverse of the curvature that is known already is used up. Removals are tried by the
     `rough` objective, if it is given.
     """

@@ -50,8 +50,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         neurons alone (if `activations` allows tanh and others), and sees only the features
         that tell something of a target where there are more than 16. With
         ``start="data"`` it also begins with steeper neurons of few features, which find
-        waves. Where nothing is found that is better than a constant, a second descent
-        from 8 restarts per depth follows.
+        waves. Where nothing is found that is better than a constant by 10 %, a second
+        descent from 8 restarts per depth follows.
     start : {"data", "random"}, fitted estimator or SparseMLP, default="data"
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
@@ -68,12 +68,13 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Descent steps at most. With 0, pruning begins at the start networks; with
         ``refine=False`` as well, they are returned as they are.
     max_time : float, default=None
-        Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them
-        and the pruning paths by 95 %; the rest is for the refit. The best network so far is
+        Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them (a
+        second one by 35 % of what is then left) and the pruning paths by 95 %; the rest is
+        for the refit. The best network so far is
         kept, and `stop_reason_` is "max_time". There is a warning only if `max_nnz` then
         leaves nothing but a constant. The limit is looked at between steps, and not before
         the start networks are judged, so a fit may take somewhat longer. Without a limit,
-        the same data give the same bits.
+        the same data and `random_state` give the same bits.
     learning_rate : float, default=0.04
         Step size of Adam from a start that fits already; with ``start="random"`` 2.5 times
         as much. Weights, latent points and thresholds each take a fixed share of it.

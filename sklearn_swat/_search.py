@@ -22,6 +22,7 @@ from ._fallback import descend_within_memory
 from ._losses import LOSSES
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
+from ._parameters import check_width
 from ._paths import (
     BEGINNING_PRICE,
     LITTLE_FOUND,
@@ -31,13 +32,13 @@ from ._paths import (
     run_paths,
 )
 from ._problem import Problem
-from ._pruning import PathPoint, choose, constant_network, folded_nnz
+from ._pruning import PathPoint, choose, folded_nnz
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
 
 # Restarts of a second descent, where what the first one ends at explains nothing, refined or not:
-# it finds waves and rings, and of noise fits take one second more.
+# it finds waves and some rings, and of noise fits take up to two seconds more.
 MANY_RESTARTS = 8
 
 # Refitted networks, by the network and by the validation loss that its prior depends on.
@@ -162,11 +163,14 @@ def search(
 
         def ends_of_descents() -> Iterator[list[SparseMLP]]:
             yield _beginnings(descent, screening, settings.alpha)
-            is_fixed = isinstance(start, SparseMLP) or settings.n_restarts >= MANY_RESTARTS
-            if not is_fixed and _lowest_loss(descent) >= LITTLE_FOUND * constant.validation_loss:
-                again = _descend_again(task, settings, load, seed, control)
-                if again is not None:
-                    yield _beginnings(again, screening, settings.alpha)
+            is_last = isinstance(start, SparseMLP) or settings.n_restarts >= MANY_RESTARTS
+            is_last |= _lowest_loss(descent) < LITTLE_FOUND * constant.validation_loss
+            if is_last or paths_end():
+                return
+            again = _descend_again(task, settings, load, seed, control)
+            if again is not None:
+                networks.extend(_networks(again, screening))
+                yield _beginnings(again, screening, settings.alpha)
 
         beginnings = best_beginnings(
             ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
@@ -231,9 +235,15 @@ def _descend_again(
     control.say(f"nothing found: a second descent of {MANY_RESTARTS} candidates per depth")
     more = replace(settings, n_restarts=MANY_RESTARTS)
     ends = control.deadline.part(DESCENT_ENDS)
+
+    def report(descent: Descent) -> bool:
+        control.say(_verdict_line(descent.history[-1]))
+        return False
+
     try:
-        descent, _ = descend_within_memory(task, more, load_autoencoder, seed + 1, should_stop=ends)
-    except MemoryError:
+        check_width(more.n_slots, more.depths, more.n_restarts)
+        descent, _ = descend_within_memory(task, more, load_autoencoder, seed + 1, report, ends)
+    except (MemoryError, ValueError):
         return None
     if descent.was_interrupted:
         control.stopped("interrupt")
@@ -384,7 +394,7 @@ def _refit(
     elif not point.network.is_constant:
         network = known[key] = problem.refine(point, should_stop)
     else:
-        network = constant_network(point.network, problem.rows, problem.loss)
+        network = problem.constant(of_all_rows=True)
     # A refit that loses a weight would no longer be the network that was judged.
     is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
     return replace(point, network=network if is_the_same else point.network)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
-from weakref import WeakValueDictionary
 
 from threadpoolctl import (  # type: ignore[import-untyped]
     OpenBLASController,
@@ -40,22 +39,17 @@ def _release_openblas() -> None:
         release(force=True)
 
 
-class _Use:
-    """What tells one use of a limit from another."""
-
-
 class _Limit:
     """A limit for the whole process, which the first to need it sets and the last lifts.
 
     Ctrl-C may strike between any two instructions. A use that it cuts off leaves at most
-    its token among the users, which is forgotten with its frame, or the lock held, which
-    others wait for only so long.
+    its thread among the users, until the next use in that thread ends, or the lock held,
+    which others wait for only so long.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        # The outermost use of each thread, by the thread's identifier.
-        self.users: WeakValueDictionary[int, _Use] = WeakValueDictionary()
+        self.users: set[int] = set()  # identifiers of threads
         self.limiter: Any = None
 
     @contextmanager
@@ -69,18 +63,17 @@ class _Limit:
         finally:
             lock.release()
 
-    def enter(self, use: _Use) -> None:
+    def enter(self) -> None:
         with self._locked():
             if self.limiter is None:
                 _release_openblas()
                 self.limiter = _blas_threadpools().limit(limits=1)
                 _release_openblas()
-            self.users.setdefault(threading.get_ident(), use)
+            self.users.add(threading.get_ident())
 
-    def leave(self, use: _Use) -> None:
+    def leave(self) -> None:
         with self._locked():
-            if self.users.get(threading.get_ident()) is use:
-                del self.users[threading.get_ident()]
+            self.users.discard(threading.get_ident())
             if not self.users and self.limiter is not None:
                 self.limiter.restore_original_limits()
                 self.limiter = None
@@ -96,14 +89,13 @@ def one_blas_thread() -> Iterator[None]:
 
     The products here take microseconds. Handing them to several threads makes a
     path slower, by a factor of 20 where the cores have other work, and sums of some ten
-    thousand terms get other bits. Contexts may be nested.
+    thousand terms get other bits. Contexts of one thread are not to be nested.
     """
-    use = _Use()
     try:
-        _BLAS.enter(use)
+        _BLAS.enter()
         yield
     finally:
-        _BLAS.leave(use)
+        _BLAS.leave()
 
 
 def one_torch_thread() -> AbstractContextManager[Any]:

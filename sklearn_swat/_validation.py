@@ -149,7 +149,12 @@ def validate_weights(sample_weight: Any, X: Array) -> Array:
 
 
 def weight_classes(
-    weight: Array, class_weight: Any, y: NDArray[Any], classes: NDArray[Any] | None = None
+    weight: Array,
+    class_weight: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any] | None = None,
+    *,
+    may_be_none: bool = False,
 ) -> Array:
     """Return the weights of rows times those of their classes.
 
@@ -160,8 +165,10 @@ def weight_classes(
         "balanced" counts rows by their weights.
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
     classes : ndarray, optional
-        Of a stream of which `y` is a part, so that none of them may be in `y`; by
-        default those of the rows that count.
+        Of a stream of which `y` is a part, which may lack some of them; of several
+        labels the values of each. By default those of the rows that count.
+    may_be_none : bool, default=False
+        Whether all weights may be 0.
 
     Returns
     -------
@@ -170,19 +177,21 @@ def weight_classes(
     Raises
     ------
     ValueError, TypeError
-        If a weight is none, or no row is left to count, unless it is a part of a stream.
+        If a weight is none, or no row is left to count.
     """
     way_out = "pass positive numbers for classes that y has, or 'balanced'"
     try:
-        if y.ndim == 1 or isinstance(class_weight, str):
-            found = weight.copy()
-            for column in y.reshape(len(y), -1).T:
-                found *= _weights_of_classes(class_weight, column, weight, classes)
-        else:
+        if y.ndim == 2 and classes is None and not isinstance(class_weight, str):
             found = weight * compute_sample_weight(class_weight, y)
+        else:
+            columns = y.reshape(len(y), -1).T
+            each = class_weight if isinstance(class_weight, list) else [class_weight] * len(columns)
+            found = weight.copy()
+            for column, of_classes in zip(columns, each, strict=True):
+                found *= _weights_of_classes(of_classes, column, weight, classes)
     except _REFUSALS as error:
         raise _explained(error, lambda: f"class_weight={class_weight!r}: {way_out}") from None
-    is_none = classes is None and not found.any()
+    is_none = not (may_be_none or found.any())
     if is_none or found.min(initial=0.0) < 0 or not np.isfinite(found).all():
         raise ValueError(
             f"class_weight={class_weight!r} gives rows weights from {found.min():g} to "
@@ -205,8 +214,10 @@ def _weights_of_classes(
     else:  # of which a part of a stream may have some only
         classes = np.unique(classes)
         by_class = compute_class_weight(class_weight, classes=classes, y=classes)
-    index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    return np.where(classes[index] == y, by_class[index], 1.0)
+    found = np.ones(len(y))
+    for label, factor in zip(classes, by_class, strict=True):
+        found[y == label] = factor
+    return found
 
 
 def is_multilabel(y: Any) -> bool:

@@ -349,6 +349,15 @@ def test_text_of_a_constant_is_its_number():
     assert str(SparseMLP((np.zeros((3, 1)),), (np.array([-1.5]),), ())) == "y = -1.5"
 
 
+def test_text_has_more_digits_than_the_precision_where_a_bias_is_large():
+    network = SparseMLP((np.array([[1.2345678]]),), (np.array([-98765.4321]),), ())
+    assert network.to_text(precision=3) == "y = 1.234568 x0 - 98765.43"
+    in_thousandths = SparseMLP((1e3 * network.weights[0],), (1e3 * network.biases[0],), ())
+    assert in_thousandths.to_text(precision=3) == "y = 1234.568 x0 - 9.876543e+07"
+    of_large_units = SparseMLP((np.array([[21345.678]]),), (np.array([152133.99]),), ())
+    assert of_large_units.to_text(precision=2) == "y = 2.1e+04 x0 + 1.5e+05"
+
+
 def test_text_rounds_to_the_precision():
     network = SparseMLP((np.array([[1.23456]]),), (np.array([9.87654]),), ())
     assert network.to_text(precision=2) == "y = 1.2 x0 + 9.9"

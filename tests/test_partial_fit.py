@@ -312,6 +312,17 @@ def test_class_weights_name_some_classes_of_a_stream_whose_parts_lack_others(iri
         model.partial_fit(X[:2], np.array([0, 7]))
 
 
+def test_class_weights_of_several_labels_and_of_rows_that_do_not_count():
+    X = np.random.RandomState(0).standard_normal((60, 3))
+    Y = (X[:, :2] > 0).astype(int)
+    model = SWATClassifier(class_weight=[{0: 3.0}, {1: 5.0}], **QUICK).partial_fit(X, Y)
+    before = model._memory.weight
+    always = np.ones((4, 2), dtype=int)  # neither label is ever 0
+    assert model.partial_fit(X[:4], always)._memory.weight == pytest.approx(before + 4 * 5)
+    with pytest.raises(ValueError, match="from 0 to 0; pass positive"):
+        SWATClassifier(class_weight={0: 0.0}).partial_fit(X[:4], np.zeros(4), classes=[0, 1])
+
+
 def test_the_scale_of_targets_changes_nothing_on_any_network_of_the_front(waves):
     X, _ = waves
     noisy = X @ [1.0, 0.5, 0.2] + np.random.RandomState(1).standard_normal(len(X))

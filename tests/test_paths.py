@@ -181,10 +181,42 @@ def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
     assert model.history_[0]["candidates"] == [(1, i) for i in range(restarts[0])]
 
 
-def test_waves_that_the_first_descent_misses_are_found_by_the_second():
+def fast_wave():
     rng = np.random.RandomState(0)
     X = rng.standard_normal((1500, 5))
-    y = np.sin(5 * X[:, 0]) + 0.1 * rng.standard_normal(1500)
+    return X, np.sin(5 * X[:, 0]) + 0.1 * rng.standard_normal(1500)
+
+
+def test_a_second_descent_follows_one_that_ends_at_constants_alone(monkeypatch):
+    beginnings, n_calls = _search._beginnings, []
+
+    def constants_first(*arguments):
+        n_calls.append(1)
+        return beginnings(*arguments) if len(n_calls) > 1 else []
+
+    monkeypatch.setattr(_search, "_beginnings", constants_first)
+    X, y = fast_wave()
+    model = SWATRegressor(random_state=0).fit(X[:900], y[:900])
+    assert len(n_calls) == 2
+    assert model.score(X[900:], y[900:]) > 0.9
+
+
+def test_what_a_second_descent_ends_at_has_time_of_its_own(monkeypatch):
+    refine, ends_at = _paths._refined, []
+
+    def spy(networks, problem, n_jobs, ends):
+        ends_at.append(ends.at)
+        return refine(networks, problem, n_jobs, ends)
+
+    monkeypatch.setattr(_paths, "_refined", spy)
+    X, y = fast_wave()
+    SWATRegressor(random_state=0, max_time=60).fit(X[:900], y[:900])
+    assert len(ends_at) == 3  # six candidates, two more, and some of the second descent
+    assert ends_at[0] == ends_at[1] < ends_at[2]
+
+
+def test_waves_that_the_first_descent_misses_are_found_by_the_second():
+    X, y = fast_wave()
     model = SWATRegressor(random_state=0).fit(X[:900], y[:900])
     assert model.score(X[900:], y[900:]) > 0.9
 

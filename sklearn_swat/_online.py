@@ -18,9 +18,10 @@ So all rows count alike, however long ago they came: a batch of few rows moves t
 by little, least of all where earlier rows speak. C alone fits a stream in random order as
 well, but one sorted by its target leads it where C holds no more.
 
-A network without hidden layers has C alone. With squared errors and up to 64 numbers, of
-which C is kept in full, nothing then is approximate: this is recursive least squares, and
-ends at the numbers of a fit on all rows at once. Otherwise a stream ends near them.
+With squared errors, a network without hidden layers has C alone. Up to 64 numbers, of which
+C is kept in full, nothing then is approximate: this is recursive least squares, and ends at
+the numbers of a fit on all rows at once. With log-losses, a constant has ``2 D(w)`` alone, which
+is exact too. Otherwise a stream ends near them.
 
 References
 ----------
@@ -174,8 +175,7 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
         batch = Rows(X, target, counting.weight)
         share = total_weight(rows.weight) / memory.weight
         prior = memory.curvature if memory.network is network else None
-        # Of linear networks, the curvature tells all that the pseudo-rows could.
-        is_told = prior is not None and not standard.depth
+        is_told = prior is not None and not _pseudo_share(standard, loss)
         pseudo = _pseudo_rows(standard, 1 if is_told else _PSEUDO_ROWS)
         if prior is None:
             prior = _mean_curvature(standard, pseudo, loss, memory.l2)
@@ -209,6 +209,18 @@ def _have_the_same_structure(one: SparseMLP, other: SparseMLP) -> bool:
     return one.activations == other.activations and all(
         np.array_equal(v != 0, w != 0) for v, w in zip(one.weights, other.weights, strict=True)
     )
+
+
+def _pseudo_share(network: SparseMLP, loss: Loss) -> float:
+    """Return the share of the pseudo-rows in what stands for the rows before.
+
+    Of squared errors of a linear network, the curvature tells all. Of log-losses it is that
+    at the present probabilities, and next to nothing where these are near 0 or 1; the answers of
+    a constant are all that rows can say of it.
+    """
+    if loss.name == "squared_error" and not network.depth:
+        return 0.0
+    return 1.0 if network.is_constant else 1 - _LAPLACE_SHARE
 
 
 def _pseudo_rows(network: SparseMLP, n: int) -> Rows:
@@ -247,7 +259,7 @@ class _AnchoredObjective(Objective):
         super().__init__(network, batch, loss, 0.0)
         self.share = share
         self.pseudo = Objective(network, pseudo, loss, 0.0)
-        self.pseudo_share = 1 - _LAPLACE_SHARE if network.depth else 0.0
+        self.pseudo_share = _pseudo_share(network, loss)
         self.pseudo_loss = self.pseudo.data_loss(self.start)
         penalised = self.live < len(self.full) - network.n_outputs
         ridge = np.where(penalised, 2 * l2, 0.0)  # which the pseudo-rows know nothing of

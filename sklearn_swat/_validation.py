@@ -180,8 +180,13 @@ def weight_classes(
         If a weight is none, or no row is left to count.
     """
     way_out = "pass positive numbers for classes that y has, or 'balanced'"
+    of_labels = y.ndim == 2 and not isinstance(class_weight, str)
     try:
-        if y.ndim == 2 and classes is None and not isinstance(class_weight, str):
+        if isinstance(class_weight, dict) and classes is not None and not may_be_none:
+            unknown = set(class_weight) - set(np.asarray(classes).tolist())
+            if unknown:
+                raise ValueError(f"there are no classes {sorted(map(str, unknown))}")
+        if of_labels and (classes is None or isinstance(class_weight, dict)):
             found = weight * compute_sample_weight(class_weight, y)
         else:
             columns = y.reshape(len(y), -1).T
@@ -204,20 +209,22 @@ def _weights_of_classes(
     class_weight: Any, y: NDArray[Any], weight: Array, classes: NDArray[Any] | None
 ) -> Array:
     """Return the weight (n,) of each row's class; 1 for rows of other classes."""
-    if isinstance(class_weight, str) or classes is None:
-        is_counting = weight > 0
-        y_counting = y[is_counting]
-        classes = np.unique(y_counting)
-        by_class = compute_class_weight(
-            class_weight, classes=classes, y=y_counting, sample_weight=weight[is_counting]
+    if isinstance(class_weight, dict) and classes is not None:  # of which y may lack some
+        weights = {label: float(factor) for label, factor in class_weight.items()}
+        for label, factor in weights.items():
+            if not 0 <= factor < np.inf:
+                raise ValueError(f"the weight {factor:g} of class {label!r} is none")
+    else:
+        counting = weight > 0
+        labels = np.unique(y[counting])
+        found = compute_class_weight(
+            class_weight, classes=labels, y=y[counting], sample_weight=weight[counting]
         )
-    else:  # of which a part of a stream may have some only
-        classes = np.unique(classes)
-        by_class = compute_class_weight(class_weight, classes=classes, y=classes)
-    found = np.ones(len(y))
-    for label, factor in zip(classes, by_class, strict=True):
-        found[y == label] = factor
-    return found
+        weights = dict(zip(labels, found, strict=True))
+    each = np.ones(len(y))
+    for label, factor in weights.items():
+        each[y == label] = factor
+    return each
 
 
 def is_multilabel(y: Any) -> bool:

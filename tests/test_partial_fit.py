@@ -323,6 +323,41 @@ def test_class_weights_of_several_labels_and_of_rows_that_do_not_count():
         SWATClassifier(class_weight={0: 0.0}).partial_fit(X[:4], np.zeros(4), classes=[0, 1])
 
 
+def test_a_class_of_no_weight_in_a_fit_has_none_later_and_bad_weights_are_told_at_once():
+    X = np.random.RandomState(0).standard_normal((90, 3))
+    y = np.array(["a", "b", "c"])[np.argsort(np.argsort(X[:, 0])) // 30]
+    model = SWATClassifier(class_weight={"a": 0, "b": 2}, **QUICK).fit(X, y)
+    before = model._memory.weight
+    rows = np.array([np.flatnonzero(y == label)[0] for label in "abc"])
+    assert model.partial_fit(X[rows], y[rows])._memory.weight == pytest.approx(before + 2 + 1)
+    with pytest.raises(ValueError, match=r"(?s)there are no classes \['z'\].*pass positive"):
+        SWATClassifier(class_weight={"z": 2}).partial_fit(X, y, classes=["a", "b", "c"])
+    for weight in (-1, np.nan):
+        model = SWATClassifier(class_weight={"c": weight}, **QUICK)
+        with pytest.raises(
+            ValueError, match=r"(?s)the weight .* of class 'c' is none.*pass positive"
+        ):
+            model.partial_fit(X[rows[:2]], y[rows[:2]], classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(("n", "n_ones", "more"), [(1999, 1, 500), (59, 1, 15), (180, 20, 200)])
+def test_a_constant_of_classes_counts_all_rows_alike(n, n_ones, more):
+    """However near to 0 a probability is, where the curvature of the log-loss is next to none."""
+    y = np.repeat([0, 1], [n, n_ones])
+    model = SWATClassifier(**QUICK).fit(np.zeros((n + n_ones, 1)), y)
+    model.partial_fit(np.zeros((more, 1)), np.ones(more, dtype=int))
+    expected = (n_ones + more) / (n + n_ones + more)
+    assert model.predict_proba([[0]])[0, 1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_classes_that_come_one_after_the_other_do_not_forget_the_first():
+    X, y = load_iris(return_X_y=True)
+    model = SWATClassifier(**QUICK)
+    for label in range(3):
+        model.partial_fit(X[y == label], y[y == label], classes=[0, 1, 2])
+    np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), 1 / 3, atol=0.05)
+
+
 def test_the_scale_of_targets_changes_nothing_on_any_network_of_the_front(waves):
     X, _ = waves
     noisy = X @ [1.0, 0.5, 0.2] + np.random.RandomState(1).standard_normal(len(X))

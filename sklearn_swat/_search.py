@@ -242,8 +242,11 @@ def _descend_again(
 
     try:
         check_width(more.n_slots, more.depths, more.n_restarts)
+    except ValueError:
+        return None
+    try:
         descent, _ = descend_within_memory(task, more, load_autoencoder, seed + 1, report, ends)
-    except (MemoryError, ValueError):
+    except MemoryError:
         return None
     if descent.was_interrupted:
         control.stopped("interrupt")

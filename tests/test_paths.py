@@ -449,3 +449,15 @@ def test_a_refit_goes_on_where_little_loss_is_left(problem):
         refitted = problem.refine(point, lambda: False)
         losses.append(problem.point(refitted).train_loss)
     assert losses[0] < 0.8 * losses[1] < 1e-2
+
+
+def test_a_second_descent_that_takes_more_memory_than_there_is_is_left_out(monkeypatch):
+    def refuse(width, depths, n_restarts):
+        raise ValueError(f"{n_restarts} restarts take more memory than there is")
+
+    monkeypatch.setattr(_search, "check_width", refuse)
+    for module in (_paths, _search):
+        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0)
+    X = np.random.RandomState(0).standard_normal((80, 2))
+    model = SWATRegressor(n_restarts=1, depth=1, max_iter=2, max_width=4, random_state=0)
+    assert model.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -335,7 +336,17 @@ class SparseMLP:
         str
             First the hidden neurons, layer by layer (``h2.0`` is the first neuron
             of the second layer), then the outputs.
+
+        Raises
+        ------
+        ValueError
+            If names are not as many as there are features or outputs, or `precision` is
+            no integer of at least 1.
         """
+        if not isinstance(precision, Integral) or isinstance(precision, bool) or precision < 1:
+            raise ValueError(
+                f"precision={precision!r} must be an integer of at least 1; the default is 4"
+            )
 
         def digits(layer: int, neuron: int) -> int:
             is_target = layer == self.depth and self.out_activation == "identity"

@@ -349,6 +349,13 @@ def test_text_of_a_constant_is_its_number():
     assert str(SparseMLP((np.zeros((3, 1)),), (np.array([-1.5]),), ())) == "y = -1.5"
 
 
+@pytest.mark.parametrize("precision", [0, -1, 2.5, True, "3", None])
+def test_a_precision_that_is_none_is_refused(precision):
+    network = SparseMLP((np.ones((1, 1)),), (np.zeros(1),), ())
+    with pytest.raises(ValueError, match=r"precision=.* must be an integer of at least 1"):
+        network.to_text(precision=precision)
+
+
 def test_text_has_more_digits_than_the_precision_where_a_bias_is_large():
     network = SparseMLP((np.array([[1.2345678]]),), (np.array([-98765.4321]),), ())
     assert network.to_text(precision=3) == "y = 1.234568 x0 - 98765.43"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -343,7 +342,8 @@ class SparseMLP:
             If names are not as many as there are features or outputs, or `precision` is
             no integer of at least 1.
         """
-        if not isinstance(precision, Integral) or isinstance(precision, bool) or precision < 1:
+        given: Any = precision
+        if not isinstance(given, int | np.integer) or isinstance(given, bool) or given < 1:
             raise ValueError(
                 f"precision={precision!r} must be an integer of at least 1; the default is 4"
             )

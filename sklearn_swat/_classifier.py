@@ -337,8 +337,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         X, y = validate_rows_and_targets(self, X, y, is_regression=False, reset=reset)
         if reset and type_of_target(y).startswith("multiclass-multioutput"):
             raise ValueError(
-                "y has several columns of more than two classes each, which is not supported; "
-                "fit a classifier per column with sklearn.multioutput.MultiOutputClassifier"
+                "y has several columns of classes that are not all 0 or 1: pass labels as 0 and 1, "
+                "or fit a classifier per column with sklearn.multioutput.MultiOutputClassifier"
             )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

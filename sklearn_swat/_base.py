@@ -22,6 +22,7 @@ from ._control import Control, Deadline, Hooks, Task
 from ._descent_settings import DescentSettings
 from ._documentation import page_of
 from ._fitted import FittedNetwork
+from ._front import non_zeros
 from ._interrupts import import_torch
 from ._losses import LOSSES
 from ._network import MAX_DEPTH, SparseMLP
@@ -162,7 +163,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         if control.was_interrupted:
             warnings.warn(
                 f"fit was interrupted after {self.n_iter_} of at most {self.max_iter} descent "
-                f"steps; the best network so far ({_non_zeros(self.nnz_)}) is kept: fit again, "
+                f"steps; the best network so far ({non_zeros(self.nnz_)}) is kept: fit again, "
                 "or go on from it with warm_start=True",
                 ConvergenceWarning,
                 stacklevel=5,
@@ -171,7 +172,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
             warnings.warn(
                 f"no network within max_nnz={self.max_nnz} was found but a constant, as pruning "
                 "did not get that far; the next one has "
-                f"{_non_zeros(self.path_[1].nnz)}: {way_out}",
+                f"{non_zeros(self.path_[1].nnz)}: {way_out}",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -259,10 +260,6 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         from ._checkpoint import load_checkpoint
 
         return to_device(load_checkpoint(self.checkpoint), device)
-
-
-def _non_zeros(n: int) -> str:
-    return f"{n} non-zero{'s' * (n != 1)}"
 
 
 def _attributes(result: SearchResult, stop_reason: str | None = None) -> dict[str, Any]:

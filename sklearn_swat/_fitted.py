@@ -132,8 +132,7 @@ class FittedNetwork:
             path = _front.affordable(path, self.max_nnz)
         position = _front.find(path, max_nnz=max_nnz, alpha=alpha, rule=rule, index=index)
         # Networks and points are immutable, and callbacks are shared among clones as well.
-        shared = [self.path_, *(point.network for point in self.path_), self.network_]
-        shared += [self._memory, getattr(self, "_skl_callbacks", None)]
+        shared = [self.path_, self.network_, self._memory, getattr(self, "_skl_callbacks", None)]
         selected = copy.deepcopy(self, {id(each): each for each in shared})
         selected.network_ = self.path_[position].network
         selected.loss_ = self.path_[position].train_loss

@@ -169,9 +169,14 @@ def affordable(path: Sequence[PathPoint], max_nnz: int) -> Sequence[PathPoint]:
         smallest = min(point.network.nnz for point in path)
         raise ValueError(
             f"max_nnz={max_nnz} is too small: the smallest network of the front has "
-            f"{smallest} non-zero{'s' * (smallest != 1)}; pass at least that"
+            f"{non_zeros(smallest)}; pass at least that"
         )
     return path[:n_within]
+
+
+def non_zeros(n: int) -> str:
+    """Return how messages call so many of them."""
+    return f"{n} non-zero{'s' * (n != 1)}"
 
 
 def _at(path: Sequence[PathPoint], index: int) -> int:

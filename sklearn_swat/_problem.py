@@ -140,27 +140,25 @@ class Problem:
 
     def point(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of standardised rows."""
-        return self._judge(network, left_out)
+        return self._with_train_loss(self.candidate(network, left_out))
 
     def candidate(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of which the training loss is told once it is on the front."""
-        return self._judge(network, left_out, with_train_loss=False)
-
-    def _judge(
-        self, network: SparseMLP, left_out: Array | None, *, with_train_loss: bool = True
-    ) -> PathPoint:
         reference = self.reference or 1.0
         with one_blas_thread():
             return judge(
                 network, self.train, self.validation, self.loss, reference, left_out,
-                with_train_loss=with_train_loss,
+                with_train_loss=False,
             )  # fmt: skip
 
-    def _train_loss(self, network: SparseMLP) -> float:
+    def _with_train_loss(self, point: PathPoint) -> PathPoint:
+        if not np.isnan(point.train_loss):
+            return point
         rows, reference = self.train, self.reference or 1.0
         with one_blas_thread():
-            raw = network.decision_function(rows.X)
-            return normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
+            raw = point.network.decision_function(rows.X)
+            loss = normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
+        return replace(point, train_loss=loss)
 
     def judged(self, points: list[PathPoint], train: Rows) -> list[PathPoint]:
         """Judge points of few rows, of which those for training are told, by all rows."""
@@ -183,12 +181,7 @@ class Problem:
     def front(self, points: list[PathPoint]) -> tuple[PathPoint, ...]:
         """Return the Pareto front of the networks that raw rows can be given to, in full."""
         front = pareto_front(p for p in points if self.scaling.can_fold(p.network))
-        return tuple(
-            replace(point, train_loss=self._train_loss(point.network))
-            if np.isnan(point.train_loss)
-            else point
-            for point in front
-        )
+        return tuple(map(self._with_train_loss, front))
 
     @cached_property
     def constant_point(self) -> PathPoint:

@@ -367,9 +367,8 @@ def _remove_least_salient(
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
     Those are the share ``1 - keep`` of the parameters that were not grown, but at most half of
-    those that may go, and `n_grown` more.
-    An inverse of the curvature that is known already is used up. Removals are tried by the
-    `rough` objective, if it is given.
+    those that may go, and `n_grown` more. An inverse of the curvature that is known already is
+    used up. Removals are tried by the `rough` objective, if it is given.
     """
     size, n_prunable = len(x), int(objective.prunable.sum())
     most = n_prunable // 2  # where most numbers are biases that stay

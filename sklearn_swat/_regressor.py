@@ -56,9 +56,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Where the descent starts: at the networks that the data-set encoder makes of
         the rows, at random (arXiv 2410.08339), or at the network of a fitted
         scikit-learn MLP or SWAT estimator. That network (with ReLU read as leaky ReLU) is
-        pruned as it is too,
-        whatever `depth`, `max_width` and `activations` say. A search clones, and so
-        un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)`` there.
+        pruned as it is too, whatever `depth`, `max_width` and `activations` say. A search
+        clones, and so un-fits, an estimator: pass ``sklearn.frozen.FrozenEstimator(mlp)``
+        there.
     space : {"both", "latent", "weights"}, default="both"
         Where it descends: on latent points alone (arXiv 2410.08339), on the weights
         alone, or for a quarter of the steps on both and then on the weights, which
@@ -70,11 +70,11 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     max_time : float, default=None
         Seconds that a fit may take; None sets no limit. The descent ends by 35 % of them (a
         second one by 35 % of what is then left) and the pruning paths by 95 %; the rest is
-        for the refit. The best network so far is
-        kept, and `stop_reason_` is "max_time". There is a warning only if `max_nnz` then
-        leaves nothing but a constant. The limit is looked at between steps, and not before
-        the start networks are judged, so a fit may take somewhat longer. Without a limit,
-        the same data and `random_state` give the same bits.
+        for the refit. The best network so far is kept, and `stop_reason_` is "max_time".
+        There is a warning only if `max_nnz` then leaves nothing but a constant. The limit
+        is looked at between steps, and not before the start networks are judged, so a fit
+        may take somewhat longer. Without a limit, the same data and `random_state` give
+        the same bits.
     learning_rate : float, default=0.04
         Step size of Adam from a start that fits already; with ``start="random"`` 2.5 times
         as much. Weights, latent points and thresholds each take a fixed share of it.

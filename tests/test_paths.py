@@ -112,21 +112,37 @@ def test_where_nothing_is_found_more_candidates_are_refined(
     assert found[0] == np.nanmin(losses[: -(-n_refined // N_REFINED)])
 
 
-def test_another_descent_is_asked_for_where_the_first_one_found_nothing(problem, monkeypatch):
-    for losses, n_asked in (((1.0, 0.5), 2), ((0.5, 1.0), 1), ((1.0, 1.0), 2)):
-        monkeypatch.setattr(_paths, "_refine_first", refine_to(dict(enumerate(losses, start=1))))
-        asked = []
+QUICK = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
 
-        def descents(asked=asked):
-            for width in (1, 2):
-                asked.append(width)
-                yield [candidate(width)] * (N_REFINED + 1)
 
-        best_beginnings(descents(), 0.0, problem, None, Control(), Deadline(), points := [])
-        assert len(asked) == n_asked
-        assert len(points) == {(1.0, 0.5): 2 * N_REFINED + 1, (0.5, 1.0): N_REFINED}.get(
-            losses, 2 * N_REFINED + 2
-        )
+def call_little(monkeypatch, share):
+    """Let a second descent follow where no loss is below this share of a constant's."""
+    for module in (_paths, _search):
+        monkeypatch.setattr(module, "LITTLE_FOUND", share)
+
+
+@pytest.mark.parametrize(
+    ("losses", "n_asked", "n_refined"),
+    [
+        ((1.0, 0.5), 2, 2 * N_REFINED + 1),
+        ((0.5, 1.0), 1, N_REFINED),
+        ((1.0, 1.0), 2, 2 * N_REFINED + 2),
+    ],
+)
+def test_another_descent_is_asked_for_where_the_first_one_found_nothing(
+    problem, monkeypatch, losses, n_asked, n_refined
+):
+    monkeypatch.setattr(_paths, "_refine_first", refine_to(dict(enumerate(losses, start=1))))
+    asked, points = [], []
+
+    def descents():
+        for width in (1, 2):
+            asked.append(width)
+            yield [candidate(width)] * (N_REFINED + 1)
+
+    best_beginnings(descents(), 0.0, problem, None, Control(), Deadline(), points)
+    assert len(asked) == n_asked
+    assert len(points) == n_refined
 
 
 @pytest.mark.parametrize(("loss", "is_little"), [(0.91, True), (0.89, False)])
@@ -139,16 +155,14 @@ def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, 
         n_calls.append(1)
         for record in descent.history:
             record["validation_loss"][:] = np.nan
-        constant = 1.0  # nearly, of as many labels of either kind in both parts
-        descent.history[0]["validation_loss"][0] = loss * constant
+        descent.history[0]["validation_loss"][0] = loss  # a constant has 1 of such labels
         return descent, settings
 
     monkeypatch.setattr(_search, "descend_within_memory", spy)
     monkeypatch.setattr(_paths, "_refine_first", refine_to(dict.fromkeys(range(9), 1.0)))
     X = np.random.RandomState(0).standard_normal((200, 2))
     y = np.arange(200) % 2
-    quick = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
-    SWATClassifier(**quick).fit(X, y)
+    SWATClassifier(**QUICK).fit(X, y)
     assert len(n_calls) == 1 + is_little
 
 
@@ -172,11 +186,9 @@ def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
         return descend(task, settings, *arguments, **options)
 
     monkeypatch.setattr(_search, "descend_within_memory", spy)
-    for module in (_paths, _search):
-        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0 if found == "nothing" else 2.0)
+    call_little(monkeypatch, -1.0 if found == "nothing" else 2.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
-    quick = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
-    model = SWATRegressor(**{**quick, **parameters}).fit(X, X[:, 0])
+    model = SWATRegressor(**{**QUICK, **parameters}).fit(X, X[:, 0])
     assert n_restarts == restarts
     assert model.history_[0]["candidates"] == [(1, i) for i in range(restarts[0])]
 
@@ -234,11 +246,10 @@ def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, fai
         return Descent([], was_interrupted=True), arguments[1]
 
     monkeypatch.setattr(_search, "descend_within_memory", fail_again)
-    for module in (_paths, _search):
-        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0)
+    call_little(monkeypatch, -1.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     y = X[:, 0]
-    model = SWATRegressor(n_restarts=1, depth=1, max_iter=2, max_width=4, random_state=0)
+    model = SWATRegressor(**QUICK)
     if isinstance(failure, MemoryError):
         assert model.fit(X, y).stop_reason_ is None
     else:
@@ -456,8 +467,7 @@ def test_a_second_descent_that_takes_more_memory_than_there_is_is_left_out(monke
         raise ValueError(f"{n_restarts} restarts take more memory than there is")
 
     monkeypatch.setattr(_search, "check_width", refuse)
-    for module in (_paths, _search):
-        monkeypatch.setattr(module, "LITTLE_FOUND", -1.0)
+    call_little(monkeypatch, -1.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
-    model = SWATRegressor(n_restarts=1, depth=1, max_iter=2, max_width=4, random_state=0)
+    model = SWATRegressor(**QUICK)
     assert model.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9

@@ -132,7 +132,7 @@ def test_a_use_that_ctrl_c_cuts_off_anywhere_neither_blocks_the_next_nor_keeps_t
         assert blas_threads() == two_threads
         if interrupts[-1] is None:
             break
-    assert len(interrupts) > 20
+    assert len(interrupts) - 1 > 20  # the last one was none
 
 
 def interrupt_at(moment, function):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _names
+
 if TYPE_CHECKING:
     from ._network import SparseMLP
 
@@ -23,9 +25,8 @@ def network_text(
 ) -> str:
     """Write a network as one line per neuron, with so many digits for each (layer, neuron)."""
     k = network.n_outputs
-    sources = _names(feature_names, network.n_features, "x", "feature_names")
-    default = ["y"] if k == 1 and output_names is None else output_names
-    outputs = _names(default, k, "y", "output_names")
+    sources = _names.feature_names(feature_names, network.n_features)
+    outputs = _names.output_names(output_names, k)
 
     def line(layer: int, neuron: int) -> str:
         digits = digits_of(layer, neuron)
@@ -64,14 +65,6 @@ def digits_needed(
     scale = largest if layer or of_any_unit else 1.0
     extra = math.log10(bias) - math.log10(scale) if bias and scale else 0.0
     return min(17, decimals + max(0, math.ceil(extra)))  # a double has no more than 17
-
-
-def _names(names: Sequence[str] | None, count: int, prefix: str, parameter: str) -> list[str]:
-    if names is None:
-        return [f"{prefix}{j}" for j in range(count)]
-    if len(names) != count:
-        raise ValueError(f"{parameter} has {len(names)} names, but {count} are needed")
-    return [str(name) for name in names]
 
 
 def linear_text(

@@ -109,5 +109,5 @@ def test_decimals_are_a_whole_number():
 
 def test_a_wrong_number_of_names_is_refused():
     estimator = make_estimator("regression", 1, names=["a", "b"])
-    with pytest.raises(ValueError, match="feature_names has 1 names, but 2"):
+    with pytest.raises(ValueError, match="feature_names has 1 names, but the network has 2"):
         export_text(estimator, feature_names=["a"])

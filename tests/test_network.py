@@ -372,9 +372,9 @@ def test_text_rounds_to_the_precision():
 
 def test_wrong_numbers_of_names_are_refused():
     network = SparseMLP((np.ones((2, 1)),), (np.zeros(1),), ())
-    with pytest.raises(ValueError, match="feature_names has 1 names, but 2"):
+    with pytest.raises(ValueError, match="feature_names has 1 names, but the network has 2"):
         network.to_text(["a"])
-    with pytest.raises(ValueError, match="output_names has 2 names, but 1"):
+    with pytest.raises(ValueError, match="output_names has 2 names, but the network has 1 "):
         network.to_text(output_names=["a", "b"])
 
 

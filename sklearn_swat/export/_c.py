@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from .._activations import LEAKY_SLOPE
+from .._names import outputs_of
 from .._network_text import linear_text
-from ._common import check_precision, fitted_network, input_names, is_binary, output_names
+from ._common import check_precision, fitted_network, input_names, is_binary
 
 _KEYWORDS = frozenset(re.findall(r"\w+", """
     auto break case char const continue default do double else enum extern float for goto if inline
@@ -165,7 +166,7 @@ def _check_name(name: Any) -> None:
 
 def _header(estimator: Any) -> str:
     """Say in a comment what the entries of `x` and `out` are."""
-    network, outputs = estimator.network_, output_names(estimator)
+    network, outputs = estimator.network_, outputs_of(estimator)
     if is_classifier(estimator):
         labels = estimator.classes_ if is_binary(estimator) else outputs
         outputs = [f"probability of {label}" for label in labels]

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from .. import _names
 from .._classifier import SWATClassifier
 from .._network import SparseMLP
 from .._regressor import SWATRegressor
@@ -53,20 +54,9 @@ def is_multilabel(estimator: Any) -> bool:
 
 def input_names(estimator: Any, feature_names: Sequence[str] | None = None) -> list[str]:
     """Return the names given, or `feature_names_in_`, or x0, x1, ..."""
-    n = estimator.network_.n_features
     if feature_names is None:
-        feature_names = getattr(estimator, "feature_names_in_", [f"x{j}" for j in range(n)])
-    if len(feature_names) != n:
-        raise ValueError(f"feature_names has {len(feature_names)} names, but {n} are needed")
-    return [str(name) for name in feature_names]
-
-
-def output_names(estimator: Any) -> list[str]:
-    """Name every output of the network: y, y0 and y1, or its class (the positive one)."""
-    k = estimator.network_.n_outputs
-    if is_classifier(estimator):
-        return [str(label) for label in estimator.classes_[-k:]]
-    return ["y"] if k == 1 else [f"y{j}" for j in range(k)]
+        feature_names = getattr(estimator, "feature_names_in_", None)
+    return _names.feature_names(feature_names, estimator.network_.n_features)
 
 
 def printable(name: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._activations import LEAKY_SLOPE
+from .._names import outputs_of
 from .._network_text import digits_needed, linear_text
 from ._common import (
     check_decimals,
     fitted_network,
     input_names,
-    output_names,
     printable,
 )
 
@@ -99,7 +99,7 @@ def to_latex(
         ]
         sources = targets
     raw = [line(network.depth, j) for j in range(network.n_outputs)]
-    outputs = [_text(name) for name in output_names(estimator)]
+    outputs = [_text(name) for name in outputs_of(estimator)]
     used = {name for activations in network.activations for name in activations}
     match network.out_activation:
         case "softmax":

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._names import outputs_of
 from .._network_text import digits_needed, network_text
 from ._common import (
     check_decimals,
     fitted_network,
     input_names,
-    output_names,
     printable,
 )
 
@@ -60,6 +60,6 @@ def export_text(
     return network_text(
         network,
         [printable(name) for name in input_names(estimator, feature_names)],
-        [printable(name) for name in output_names(estimator)],
+        [printable(name) for name in outputs_of(estimator)],
         lambda layer, neuron: digits_needed(network, layer, neuron, decimals),
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
 
+from .. import _names
 from .._activations import ACTIVATIONS
 from .._validation import validate_rows
 from ._drawable import check_drawable
@@ -77,25 +77,6 @@ def _activation_marker(name: str) -> Path:
             return Path(np.column_stack([z, z]))
 
 
-def _output_names(estimator: Any, n_outputs: int) -> list[str]:
-    """Return a label per output: the classes where there are some, else y0, y1, ..."""
-    if is_classifier(estimator):
-        classes: Any = getattr(estimator, "classes_", ())
-        if n_outputs == 1 and len(classes) == 2:
-            return [str(classes[1])]
-        if len(classes) == n_outputs and all(np.ndim(label) == 0 for label in classes):
-            return [str(label) for label in classes]
-    return ["y"] if n_outputs == 1 else [f"y{k}" for k in range(n_outputs)]
-
-
-def _check_names(parameter: str, names: Sequence[str] | None, n: int, what: str) -> None:
-    if names is not None and len(names) != n:
-        raise ValueError(
-            f"{parameter} has {len(names)} names, but the network has {n} "
-            f"{what}{'s' * (n != 1)}: pass a name for each"
-        )
-
-
 def _spread_evenly(n: int, height: float) -> NDArray[np.float64]:
     """Return `n` heights, the first on top, that divide `height` evenly."""
     return height * (1.0 - (np.arange(n) + 0.5) / max(n, 1))
@@ -145,8 +126,8 @@ class NetworkDisplay:
         output_names: Sequence[str] | None = None,
         input_spreads: Sequence[NDArray[np.float64]] | None = None,
     ) -> None:
-        _check_names("feature_names", feature_names, network.n_features, "feature")
-        _check_names("output_names", output_names, network.n_outputs, "output")
+        _names.feature_names(feature_names, network.n_features)
+        _names.output_names(output_names, network.n_outputs)
         self.network = network
         self.feature_names = feature_names
         self.output_names = output_names
@@ -195,7 +176,7 @@ class NetworkDisplay:
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
         if output_names is None:
-            output_names = _output_names(estimator, network.n_outputs)
+            output_names = _names.outputs_of(estimator)
         spreads = None if X is None else _input_spreads(network, validate_rows(estimator, X))
         display = cls(
             network=network,
@@ -251,16 +232,12 @@ class NetworkDisplay:
         return self
 
     def _left_names(self, features: NDArray[np.int_]) -> list[str]:
-        if self.feature_names is None:
-            return [f"x{i}" for i in features]
-        return [_shorten(str(self.feature_names[i])) for i in features]
+        names = _names.feature_names(self.feature_names, self.network.n_features)
+        return [_shorten(names[i]) for i in features]
 
     def _right_names(self) -> list[str]:
-        n = self.network.n_outputs
-        names = self.output_names
-        if names is None:
-            names = ["y"] if n == 1 else [f"y{k}" for k in range(n)]
-        return [_shorten(str(name)) for name in names]
+        names = _names.output_names(self.output_names, self.network.n_outputs)
+        return [_shorten(name) for name in names]
 
     def _title(self, features: NDArray[np.int_]) -> tuple[str, str]:
         network = self.network

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from ._network import SparseMLP
-from ._pruning import PathPoint, choose, fold_linear_layers, pareto_front
+from ._pruning import PathPoint, choose, pareto_front
+from ._simplification import fold_linear_layers
 
 Array = NDArray[np.float64]
 

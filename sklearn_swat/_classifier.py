@@ -369,10 +369,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
             is_other = theirs is not None and not np.array_equal(theirs, self.classes_)
         if is_other:
             raise ValueError(
-                f"start was fitted to the classes {np.asarray(theirs).tolist()}, but y has "
-                f"{'labels' if self._is_multilabel else self.classes_.tolist()}; pass an "
-                "estimator that was fitted to these, or the network_ of a SWAT estimator, whose "
-                "outputs are then taken in this order"
+                f"start was fitted to {_called(np.asarray(theirs), False)}, but y has "
+                f"{_called(self.classes_, self._is_multilabel)}; pass an estimator that was fitted "
+                "to these, or the network_ of a SWAT estimator, whose outputs are then taken in "
+                "this order"
             )
         return start
 
@@ -386,19 +386,23 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         else:
             self.classes_ = validate_classes(y if classes is None else classes)
         if len(self.classes_) < 2 and not self._is_multilabel:
-            (only,) = self.classes_.tolist()
+            only = [f"one class only ({label!r})" for label in self.classes_.tolist()]
+            found = only[0] if only else "no class"
+            needs = "but a classifier needs at least 2 classes"
             raise ValueError(
-                f"y has one class only ({only!r}) among the rows of positive weight, but a "
-                "classifier needs at least 2 classes; add rows of another class"
+                f"y has {found} among the rows of positive weight, {needs}; add rows of another "
+                "class"
+                if classes is None
+                else f"classes has {found}, {needs}; name all that may come"
             )
         is_other = was_multilabel != self._is_multilabel or not np.array_equal(
             before, self.classes_
         )
         if self.warm_start and hasattr(self, "network_") and is_other:
             raise ValueError(
-                f"warm_start=True goes on from a network of the classes {before.tolist()}, but y "
-                f"has {self.classes_.tolist()}; pass the same classes, or set warm_start=False "
-                "to start anew"
+                f"warm_start=True goes on from a network of {_called(before, was_multilabel)}, but "
+                f"y has {_called(self.classes_, self._is_multilabel)}; pass the same, or set "
+                "warm_start=False to start anew"
             )
 
     def _encode_labels(self, y: NDArray[Any], is_counting: NDArray[np.bool_]) -> Array:
@@ -506,3 +510,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _called(classes: NDArray[Any], is_multilabel: bool | None) -> str:
+    """Return how messages call classes, or labels that do not exclude each other."""
+    return f"{len(classes)} labels" if is_multilabel else f"the classes {classes.tolist()}"

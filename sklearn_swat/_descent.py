@@ -211,7 +211,7 @@ class _Run:
         if in_latent or settings.start == "data":
             latent = self._start_latent()
             with torch.no_grad():
-                decoded = self._decode(latent, self.depths)
+                decoded = self._decode(latent)
                 decoded = scores = decoded.rescale_outputs(self.scale, self.shift)
                 if settings.start == "data":
                     restarts = [candidate.restart for candidate in self.alive]
@@ -276,12 +276,12 @@ class _Run:
             assert self.autoencoder is not None
             self.decoder_parameters = select_depths(self.autoencoder.decoder, self.depths)
 
-    def _decode(self, latent: Tensor, depths: Sequence[int]) -> NetworkScores:
+    def _decode(self, latent: Tensor) -> NetworkScores:
         assert self.autoencoder is not None
         decoder: Decoder = self.autoencoder.decoder
-        parameters = self.decoder_parameters or select_depths(decoder, depths)
+        parameters = self.decoder_parameters or select_depths(decoder, self.depths)
         scores: NetworkScores = torch.func.functional_call(
-            decoder, parameters, (latent[:, None], self.d, self.k, depths)
+            decoder, parameters, (latent[:, None], self.d, self.k, self.depths)
         )
         return scores
 
@@ -293,7 +293,7 @@ class _Run:
             parts[name] = parts[name][:, :L]
         parts["w_hidden"] = parts["w_hidden"][:, : L - 1]
         if "latent" in self.free:
-            decoded = self._decode(self.free["latent"], self.depths)
+            decoded = self._decode(self.free["latent"])
             decoded = decoded.rescale_outputs(self.scale, self.shift)
             parts = {name: part + parts[name] for name, part in decoded.tensors().items()}
         parts["w_in"] = parts["w_in"] * self.sees

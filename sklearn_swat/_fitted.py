@@ -145,6 +145,12 @@ class FittedNetwork:
         return self.network_
 
     @property
+    def _position(self) -> int:
+        """Where on the front the chosen network is."""
+        check_is_fitted(self)
+        return [point.network for point in self.path_].index(self.network_)
+
+    @property
     def selected_features_(self) -> NDArray[np.intp]:
         """Ascending indices of the features that the chosen network uses."""
         return self._fitted_network.used_features
@@ -254,10 +260,5 @@ class FittedNetwork:
         return self._fitted_network.out_activation
 
     # ------------------------------------------------------------------------ predictions
-    def _validated(self, X: ArrayLike) -> Array:
-        check_is_fitted(self)
-        return validate_rows(self, X)
-
     def _raw_outputs(self, X: ArrayLike) -> Array:
-        rows = self._validated(X)  # before the network is asked for: it may not be fitted
-        return self.network_.decision_function(rows)
+        return self._fitted_network.decision_function(validate_rows(self, X))

@@ -164,9 +164,9 @@ def affordable(path: Sequence[PathPoint], max_nnz: int) -> Sequence[PathPoint]:
     ValueError
         If there are none.
     """
-    n_within = sum(point.network.nnz <= max_nnz for point in path)
+    n_within = sum(point.nnz <= max_nnz for point in path)
     if not n_within:
-        smallest = min(point.network.nnz for point in path)
+        smallest = path[0].nnz
         raise ValueError(
             f"max_nnz={max_nnz} is too small: the smallest network of the front has "
             f"{non_zeros(smallest)}; pass at least that"
@@ -234,14 +234,14 @@ def feature_importances(
     >>> feature_importances(network, np.array([3.0, 1.0, 1.0]), np.ones(1))
     array([0.5, 0.5, 0. ])
     """
-    reach = _shares(1 / output_deviation)  # of what is before: how far it moves the outputs
+    weights = [np.abs(each) for each in network.weights]
+    weights[0] = weights[0] * input_deviation[:, None]
+    weights[-1] = weights[-1] / output_deviation  # per deviation: no unit is left
+    reach = np.ones(network.n_outputs)  # of what is before: how far it moves the outputs
     slopes = [[_LARGEST_SLOPE.get(name, 1.0) for name in names] for names in network.activations]
-    for weights, slope in zip(network.weights[:0:-1], slopes[::-1], strict=True):
-        reach = _shares((np.abs(weights) @ reach) * slope)
-    first = np.abs(network.weights[0])
-    # The largest of each is 1, so that no product overflows, and few of them vanish.
-    scaled = first * input_deviation[:, None]
-    return _shares((scaled / (scaled.max() or 1.0)) @ reach)
+    for each, slope in zip(weights[:0:-1], slopes[::-1], strict=True):
+        reach = _shares((each @ reach) * slope)
+    return _shares(weights[0] @ reach)
 
 
 def _shares(values: Array) -> Array:

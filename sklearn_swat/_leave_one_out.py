@@ -79,6 +79,32 @@ def leave_one_out(
     return np.asarray(objective.target + unseen)
 
 
+def leave_one_out_of_constant(constant: Array, rows: Rows, loss: Loss) -> Array | None:
+    """Return for every row the best constant of the others.
+
+    Without it, one training target that lies far off would speak against all networks but a
+    constant.
+
+    Parameters
+    ----------
+    constant : ndarray of shape (k,)
+        The best one of all rows.
+    rows : Rows
+    loss : Loss
+
+    Returns
+    -------
+    ndarray of shape (n, k) or None
+        None where rows are not left out of networks either, or there is one only.
+    """
+    if not can_leave_out(rows, loss, constant.size):
+        return None
+    left = 1 - rows.weight_per_draw / rows.weight.sum()
+    if not left.all():
+        return None
+    return np.asarray(rows.target + (constant - rows.target) / left[:, None])
+
+
 def _leverage(curvature: Curvature, inverse: Array) -> Array:
     """Return how much the outputs on every row follow its own targets, (n, k, k)."""
     factors = curvature.factors

@@ -135,7 +135,7 @@ class Loss(ABC):
         return self.value(raw, target, weight)
 
     def prior_strength(
-        self, value: float, target: Array, n_draws: int, precision: float = PRECISION
+        self, value: float, target: Array, n_draws: float, precision: float = PRECISION
     ) -> float:
         """Return the penalty on squared weights that a normal prior amounts to.
 
@@ -150,8 +150,8 @@ class Loss(ABC):
             An estimate of the normalised loss on new rows.
         target : ndarray of shape (n, k)
             Of the rows that the loss is the mean of.
-        n_draws : int
-            Independent draws among them, n.
+        n_draws : float
+            Independent draws that they are worth, n.
         precision : float, default=3.0
             Of the prior.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sklearn.base import is_classifier
-
 
 def feature_names(names: Sequence[str] | None, n_features: int) -> list[str]:
     """Return a name per feature: those given, else x0, x1, ...
@@ -70,7 +68,7 @@ def outputs_of(estimator: Any) -> list[str]:
         Where outputs are no classes: y, or y0, y1, ...
     """
     n = estimator.network_.n_outputs
-    classes = estimator.classes_ if is_classifier(estimator) else ()
+    classes = getattr(estimator, "classes_", ())
     if len(classes) != max(n, 2):
         return output_names(None, n)
     return [str(label) for label in classes[-n:]]

@@ -242,13 +242,19 @@ class SparseMLP:
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If the network is not fitted.
         ValueError
-            If the network is not fitted or has an activation that cannot be read.
+            If it is none, or has an activation that cannot be read.
         """
         if not hasattr(mlp, "coefs_"):
-            raise ValueError(
-                f"{type(mlp).__name__} has no coefs_: pass an MLPRegressor or MLPClassifier "
-                "after its fit, and inside a search, which un-fits what it clones, "
+            from sklearn.exceptions import NotFittedError  # networks need no scikit-learn
+
+            is_mlp = hasattr(mlp, "hidden_layer_sizes")
+            what = "is not fitted" if is_mlp else "has no coefs_"
+            raise (NotFittedError if is_mlp else ValueError)(
+                f"{type(mlp).__name__} {what}: pass an MLPRegressor or MLPClassifier after its "
+                "fit, and inside a search, which un-fits what it clones, "
                 "sklearn.frozen.FrozenEstimator(mlp)"
             )
         readable = _FROM_SKLEARN if exact else {**_FROM_SKLEARN, "relu": "leaky_relu"}
@@ -377,7 +383,7 @@ def _affine(operator: Any, hidden: Array, bias: Array) -> Array:
         sums = operator @ hidden
         sums += bias
         if not np.isfinite(sums.sum()):
-            overflows = ~np.isfinite(sums).all(axis=0)
+            overflows = ~np.isfinite(sums).all(axis=0) & np.isfinite(hidden).all(axis=0)
             # Once more in units of the largest factors, where no part of a sum overflows.
             largest = np.abs(operator.data).max(initial=1.0)
             magnitude = np.abs(hidden[:, overflows]).max(axis=0, initial=1.0)

@@ -172,7 +172,9 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     counting = take_rows(rows, np.flatnonzero(rows.weight))  # the curvature takes some of them
     with one_blas_thread(), np.errstate(all="ignore"):
         X, target = scaling.scale_inputs(counting.X), scaling.scale_targets(counting.target)
-        batch = Rows(X, target, counting.weight)
+        # A power of two rounds nothing, and sums of what it leaves do not overflow.
+        weight = np.ldexp(counting.weight, -np.frexp(counting.weight.max())[1])
+        batch = Rows(X, target, weight)
         share = total_weight(rows.weight) / memory.weight
         prior = memory.curvature if memory.network is network else None
         is_told = prior is not None and not _pseudo_share(standard, loss)
@@ -197,8 +199,8 @@ def update(network: SparseMLP, memory: Memory, rows: Rows, loss: Loss) -> tuple[
     updated = scaling.fold(objective.to_network(x)) if x is not objective.start else network
     if not _have_the_same_structure(updated, network):  # a number became exactly 0
         updated = network
-    weight = total_weight(np.array([memory.weight, memory.weight * share]))
-    return updated, replace(memory, weight=weight, network=updated, curvature=kept)
+    total = total_weight(np.array([memory.weight, memory.weight * share]))
+    return updated, replace(memory, weight=total, network=updated, curvature=kept)
 
 
 def _largest(values: Array) -> float:
@@ -363,7 +365,7 @@ def with_absent_labels(rows: Rows, loss: Loss) -> Rows:
     # Spread over rows that are there, so that no network finds a place of their own for them.
     X = rows.X[is_counting][:: -(-len(weight) // _ABSENT_ROWS)]
     draws = np.ones(len(rows.weight)) if rows.draws is None else rows.draws
-    n, each = len(X), _ABSENT_WEIGHT * weight.mean() / len(X)
+    n, each = len(X), _ABSENT_WEIGHT * (total_weight(weight) / len(weight)) / len(X)
     return Rows(
         np.vstack([rows.X, np.tile(X, (len(absent), 1))]),
         np.vstack([rows.target, np.repeat(absent, n, axis=0)]),

@@ -7,8 +7,10 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ._activations import ACTIVATION_NAMES
+from ._fitted import FittedNetwork
 from ._network import MAX_DEPTH, SparseMLP
 
 # Of what is looked for: twice as much takes 20 to 60 % more time for 0 to 2 % less loss, except
@@ -122,9 +124,11 @@ def previous_network(network: SparseMLP, start: Any, n_features: int, n_outputs:
 
 def _network_of(estimator: Any) -> SparseMLP:
     """Return a fitted estimator's network: ours, or a scikit-learn MLP's."""
-    found = getattr(estimator, "network_", None)
+    found = getattr(estimator, "network_", None)  # also of a FrozenEstimator
     if isinstance(found, SparseMLP):
         return found
+    if isinstance(estimator, FittedNetwork):
+        check_is_fitted(estimator)
     if hasattr(estimator, "named_steps"):
         raise TypeError(
             "start is a Pipeline, whose MLP knows other features than the data have; pass an MLP "

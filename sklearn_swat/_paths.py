@@ -99,7 +99,7 @@ def best_beginnings(
     )
     n_thorough = N_PATHS if is_small else 2 if best.validation_loss < LITTLE_LOSS else 1
     return [
-        (point.network, THOROUGH if rank < n_thorough else _brisk_if_large(point))
+        (point.refined_as, THOROUGH if rank < n_thorough else _brisk_if_large(point))
         for rank, point in enumerate(chosen)
     ]
 

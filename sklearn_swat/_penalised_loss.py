@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -130,6 +131,10 @@ class Objective:
         full = np.zeros(len(self.full), dtype=dtype or self.inputs.dtype)
         full[self.live] = x
         return self._split(full)
+
+    def parameters_of(self, weights: Sequence[Array], biases: Sequence[Array]) -> Array:
+        """Live parameters (p,) of layers: what `layers` makes, undone."""
+        return np.concatenate([*(w.ravel() for w in weights), *biases])[self.live]
 
     def in_single(self) -> Objective:
         """Return the same objective with layers and Gauss-Newton matrices in single precision.

@@ -128,7 +128,11 @@ class Scaling:
         target = target[:, self.outputs]
         if not self.is_regression:
             return np.where(self.y_deviation < 0, 1 - target, target)
-        return (target - self.y_mean) / self.y_deviation
+        with np.errstate(over="ignore"):
+            scaled = (target - self.y_mean) / self.y_deviation
+        if not np.isfinite(scaled).all():  # a difference beyond the largest number
+            scaled = target / self.y_deviation - self.y_mean / self.y_deviation
+        return scaled
 
     def fold(self, network: SparseMLP) -> SparseMLP:
         """Make a network of standardised rows one of raw rows.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
 from ._draws import independent_draws
+from ._leave_one_out import leave_one_out_of_constant
 from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
@@ -106,7 +107,7 @@ class Problem:
         n_rows = SCREENING_NUMBERS // self.train.X.shape[1]
         few = self.few(self.train, min(max(n_rows, 2**10), 2**13))
         with one_blas_thread():
-            n_all = self.train.weight.sum() ** 2 / (self.train.weight @ self.train.weight_per_draw)
+            n_all = self.train.n_effective
         return screen(few, n_all)
 
     @cached_property
@@ -129,14 +130,17 @@ class Problem:
         """Refit a network's numbers on all rows."""
         max_iter, tolerance = LONG_REFIT if point.validation_loss < LITTLE_LOSS else REFIT
         return refine(
-            point.network, self.rows, self.loss,
+            point.refined_as, self.rows, self.loss,
             l2=self.prior(point), max_iter=max_iter, tolerance=tolerance, should_stop=should_stop,
         )  # fmt: skip
 
     @property
     def is_constant(self) -> bool:
         """Whether no network can be better than a constant."""
-        return not self.rows.X.any() or not self.reference > NO_LOSS
+        target = self.rows.target
+        # Of constant labels, the best constant is clipped, and has a loss.
+        is_same = self.has_classes and bool((target == target[:1]).all())
+        return not self.rows.X.any() or is_same or not self.reference > NO_LOSS
 
     def point(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of standardised rows."""
@@ -164,7 +168,7 @@ class Problem:
         """Judge points of few rows, of which those for training are told, by all rows."""
         if train is self.train and self.few_validation is self.validation:
             return points
-        return [self.candidate(point.network) for point in points]
+        return [self.candidate(point.refined_as) for point in points]
 
     def smoothed(self, points: Sequence[PathPoint]) -> list[PathPoint]:
         """Of labels, raise losses to what networks of about the same size suggest.
@@ -186,7 +190,10 @@ class Problem:
     @cached_property
     def constant_point(self) -> PathPoint:
         """The best constant of the training rows with its losses."""
-        return self.point(self.constant())
+        constant = self.constant()
+        with one_blas_thread():
+            left_out = leave_one_out_of_constant(constant.biases[0], self.train, self.loss)
+        return self.point(constant, left_out)
 
     @one_blas_thread()
     def constant(self, of_all_rows: bool = False) -> SparseMLP:

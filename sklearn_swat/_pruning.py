@@ -18,18 +18,32 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from ._leave_one_out import RIDGE, can_leave_out, expected_loss, leave_one_out
+from ._leave_one_out import (
+    RIDGE,
+    can_leave_out,
+    expected_loss,
+    leave_one_out,
+    leave_one_out_of_constant,
+)
 from ._losses import PRECISION, Loss, normalised_loss
 from ._network import SparseMLP
 from ._penalised_loss import Objective, diagonal
-from ._refinement import FULL_CURVATURE_WEIGHTS, ShouldStop, minimise, refine
+from ._refinement import (
+    FULL_CURVATURE_WEIGHTS,
+    ShouldStop,
+    minimise,
+    refine,
+    with_equal_neurons,
+    without_negligible,
+)
 from ._rows import Rows
+from ._simplification import fold_linear_layers, folded_nnz, merge_neurons
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -70,6 +84,9 @@ class PathPoint:
     left_out : ndarray of shape (n_train, n_outputs) or None
         What the network says of training rows that are left out, if they were; not
         kept in a `path_`.
+    unmerged : SparseMLP or None
+        What `network` is refined as: the same with neurons that say the same, if there are
+        any. Under the prior one of them would do less. Not kept in a `path_` either.
     nnz : int
         Size of the network once the scaling of the data is folded into it.
     """
@@ -79,76 +96,17 @@ class PathPoint:
     validation_loss: float
     validation_error: float = float("nan")
     left_out: Array | None = field(default=None, kw_only=True, repr=False)
+    unmerged: SparseMLP | None = field(default=None, kw_only=True, repr=False)
     nnz: int = field(init=False)
 
     def __post_init__(self) -> None:
         # Once: a front is searched many times.
         object.__setattr__(self, "nnz", folded_nnz(self.network))
 
-
-def folded_nnz(network: SparseMLP) -> int:
-    """Count the non-zeros that a network has once scaling is folded into it.
-
-    Folding the centring of features and targets into a network gives every neuron
-    of its first layer and every output a non-zero bias. So these biases cost one
-    each, whatever their value, and pruning gains nothing by removing one alone.
-
-    Parameters
-    ----------
-    network : SparseMLP
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> network = SparseMLP((np.ones((3, 1)),), (np.zeros(1),), ())
-    >>> network.nnz, folded_nnz(network)
-    (3, 4)
-    """
-    free = {0, network.depth}
-    biases = (b.size if i in free else np.count_nonzero(b) for i, b in enumerate(network.biases))
-    return int(sum(map(np.count_nonzero, network.weights)) + sum(biases))
-
-
-def fold_linear_layers(network: SparseMLP) -> SparseMLP:
-    """Multiply out hidden layers of identity neurons alone, where that adds no numbers.
-
-    Parameters
-    ----------
-    network : SparseMLP
-
-    Returns
-    -------
-    SparseMLP
-        With the same outputs, up to rounding.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> linear = SparseMLP(
-    ...     (np.array([[3.0], [-1.5]]), np.array([[0.5]])),
-    ...     (np.array([1.0]), np.array([2.0])),
-    ...     (("identity",),),
-    ... )
-    >>> print(fold_linear_layers(linear))
-    y = 1.5 x0 - 0.75 x1 + 2.5
-    """
-    for i, names in enumerate(network.activations):
-        if set(names) == {"identity"}:
-            weights, biases = network.weights, network.biases
-            product, last = weights[i] @ weights[i + 1], biases[i] @ weights[i + 1] + biases[i + 1]
-            shorter = replace(
-                network,
-                weights=(*weights[:i], product, *weights[i + 2 :]),
-                biases=(*biases[:i], last, *biases[i + 2 :]),
-                activations=(*network.activations[:i], *network.activations[i + 1 :]),
-            )
-            if folded_nnz(shorter) <= folded_nnz(network):
-                return fold_linear_layers(shorter)
-    return network
+    @property
+    def refined_as(self) -> SparseMLP:
+        """The network that is refined in place of `network`."""
+        return self.unmerged or self.network
 
 
 def pruning_rounds(
@@ -212,7 +170,7 @@ def pruning_rounds(
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     if not network.depth:  # its prior depends on its weights
-        l2 = loss.prior_strength(1.0, train.target, train.n_draws)
+        l2 = loss.prior_strength(1.0, train.target, _n_told(train, loss))
         network = refine(network, train, loss, l2=l2, should_stop=should_stop)
         with one_blas_thread():
             point = judge(network, train, validation, loss, reference)
@@ -227,17 +185,24 @@ def pruning_rounds(
             objective = Objective(network, train, loss, l2)
             rough = objective.in_single() if is_rough else objective
             x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
-            refined = objective.to_network(x)
+            x = without_negligible(objective, x)
+            if (network := objective.to_network(x)).is_constant:
+                break
+            if np.count_nonzero(x) < np.count_nonzero(objective.start):
+                objective = Objective(network, train, loss, l2)
+                rough = objective.in_single() if is_rough else objective
+                x = objective.start
             inverse, left_out = None, None
             if can_leave_out(train, loss, len(x)):
                 inverse, left_out = _leave_out(objective, x)
-            point = judge(refined, train, validation, loss, reference, left_out)
+            shown = with_equal_neurons(objective, x)
+            point = judge(shown, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
             n_grown, size = 0, len(x)
             if may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
-                larger = Objective(refined, train, loss, l2, features).more(count)
+                larger = Objective(network, train, loss, l2, features).more(count)
                 grown = Objective(larger, train, loss, l2)
                 rough_grown = grown.in_single() if is_rough else grown
                 x_grown = minimise(rough_grown, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
@@ -250,7 +215,8 @@ def pruning_rounds(
         n_iter, may_grow = max_iter, grows and not may_grow
     with one_blas_thread():
         constant = constant_network(network, train, loss)
-        point = judge(constant, train, validation, loss, reference)
+        left_out = leave_one_out_of_constant(constant.biases[0], train, loss)
+        point = judge(constant, train, validation, loss, reference, left_out)
     yield point
 
 
@@ -263,8 +229,16 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
     """
     is_better = point.validation_loss < 1  # than a constant, and a number
     value = point.validation_loss if is_better else 1.0
-    precision = _precision(point.network, rows.n_draws)
-    return loss.prior_strength(value, rows.target, rows.n_draws, precision)
+    precision = _precision(point.refined_as, rows.n_draws)
+    return loss.prior_strength(value, rows.target, _n_told(rows, loss), precision)
+
+
+def _n_told(rows: Rows, loss: Loss) -> float:
+    """Return how many draws rows are worth: of labels, those of little weight tell little.
+
+    Of numbers, they may be as many that are told less exactly, and the others the more so.
+    """
+    return rows.n_draws if loss.name == "squared_error" else rows.n_effective
 
 
 def _precision(network: SparseMLP, n_rows: int) -> float:
@@ -292,11 +266,12 @@ def judge(
     *,
     with_train_loss: bool = True,
 ) -> PathPoint:
-    """Return a network with its losses on both kinds of rows, divided by `reference`.
+    """Return a network, its neurons merged, with its losses on both kinds of rows.
 
-    What training rows say that were `left_out` may raise its validation loss. The training loss
-    is NaN if it is not asked for.
+    They are divided by `reference`. What training rows say that were `left_out` may raise its
+    validation loss. The training loss is NaN if it is not asked for.
     """
+    unmerged, network = network, merge_neurons(network)
 
     def normalised(rows: Rows, raw: Array) -> float:
         return normalised_loss(loss, raw, rows.target, rows.weight, reference)
@@ -319,7 +294,10 @@ def judge(
             weight = np.concatenate([train.weight, validation.weight])
             per_draw = np.concatenate([train.weight_per_draw, validation.weight_per_draw])
             error = loss.standard_error(raw, target, weight, per_draw)
-    return PathPoint(network, train_loss, validation_loss, error / reference, left_out=left_out)
+    return PathPoint(
+        network, train_loss, validation_loss, error / reference, left_out=left_out,
+        unmerged=None if network is unmerged else unmerged,
+    )  # fmt: skip
 
 
 def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:

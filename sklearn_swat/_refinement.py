@@ -20,6 +20,7 @@ from ._losses import Loss
 from ._network import SparseMLP
 from ._penalised_loss import Objective, diagonal
 from ._rows import Rows
+from ._simplification import find_alike
 from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -35,6 +36,9 @@ TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to 
 # fewer than where it falls after every gain.
 FIRST_DAMPING, LEAST_DAMPING, DAMPING_FACTOR, DISTRUST = 1e-3, 1e-8, 8.0, 2.0
 TRUSTED, DISTRUSTED = 0.75, 0.25  # shares of the promised gain: most, and little
+# Numbers below the first of these do nothing if the loss without them, by its curvature, rises by
+# less than the second, a share of it. Neurons are made equal where it rises by less than the third.
+NEGLIGIBLE, NEGLIGIBLE_SHARE, ALIKE_SHARE = 1e-4, 1e-10, 1e-4
 LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain; a share where the loss is above 1
 
 
@@ -49,6 +53,8 @@ def refine(
     should_stop: ShouldStop | None = None,
 ) -> SparseMLP:
     """Optimise the live weights of a network, its structure as it is.
+
+    But numbers that come to nothing are removed, and neurons equal that are all but so.
 
     Parameters
     ----------
@@ -77,7 +83,42 @@ def refine(
         before = objective.data_loss(objective.start)
         x = minimise(objective, max_iter, should_stop, tolerance)
         after = objective.data_loss(x)
-    return network if before <= after or not np.isfinite(after) else objective.to_network(x)
+        if before <= after or not np.isfinite(after):
+            return network
+        return with_equal_neurons(objective, without_negligible(objective, x))
+
+
+def without_negligible(objective: Objective, x: Array) -> Array:
+    """Set optimised parameters (p,) to zero that do nothing, as the prior has driven them there."""
+    may_go = objective.prunable & (np.abs(x) < NEGLIGIBLE)
+    if not may_go.any():
+        return x
+    saliency = 0.5 * objective.curvature_diagonal(x) * x * x
+    return np.where(may_go & (saliency <= NEGLIGIBLE_SHARE * objective.value(x)), 0.0, x)
+
+
+def with_equal_neurons(objective: Objective, x: Array) -> SparseMLP:
+    """Return the network of optimised parameters, with neurons equal that are all but so.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray of shape (p,)
+
+    Returns
+    -------
+    SparseMLP
+        Its data loss is no higher than before by more than `ALIKE_SHARE`.
+    """
+    layers = objective.layers(x, np.float64)
+    if groups := find_alike(*layers, objective.network.activations):
+        limit = (1 + ALIKE_SHARE) * objective.data_loss(x)
+        for group in groups:
+            equal = group.made_equal(*layers)
+            trial = objective.parameters_of(*equal)
+            if objective.data_loss(trial) <= limit:
+                x, layers = trial, equal
+    return objective.to_network(x)
 
 
 def minimise(

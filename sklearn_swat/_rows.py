@@ -37,6 +37,11 @@ class Rows:
         return len(self.weight) if self.draws is None else int(self.draws.sum())
 
     @property
+    def n_effective(self) -> float:
+        """Draws of equal weight by which a mean is as certain as by these."""
+        return float(self.weight.sum() ** 2 / (self.weight @ self.weight_per_draw))
+
+    @property
     def weight_per_draw(self) -> Array:
         """Weight (n,) of each of the draws that a row stands for."""
         return self.weight if self.draws is None else self.weight / self.draws

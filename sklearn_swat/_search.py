@@ -32,10 +32,11 @@ from ._paths import (
     run_paths,
 )
 from ._problem import Problem
-from ._pruning import PathPoint, choose, folded_nnz
+from ._pruning import PathPoint, choose, pareto_front
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
+from ._simplification import folded_nnz, merge_neurons
 
 # Restarts of a second descent, where what the first one ends at explains nothing, refined or not:
 # it finds waves and some rings, and of noise fits take up to two seconds more.
@@ -126,8 +127,12 @@ def search(
         # A classifier can be where a regression starts, and the other way round.
         start = replace(start, out_activation=problem.loss.out_activation)
         start = problem.scaling.unfold(start)
-        screening = screening.including(start.used_features)
-        settings = replace(settings, start=screening.narrow(start))
+        if start.depth:
+            screening = screening.including(start.used_features)
+            settings = replace(settings, start=screening.narrow(start))
+        else:  # all that it uses is constant here: nothing is left to descend with
+            start = "data"
+            settings = replace(settings, start=start)
     task = DescentTask(
         train=screening.take(problem.train),
         validation=screening.take(problem.few_validation),
@@ -274,8 +279,8 @@ def _beginnings(descent: Descent, screening: Screening, alpha: float) -> list[Sp
 
 def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
     """Return the candidates' best networks, of all features."""
-    found = _networks_at(descent.candidates, descent, screening)
-    return [network for network in found if network is not None]
+    found = (candidate.network for candidate in descent.candidates)
+    return [screening.widen(network) for network in found if network is not None]
 
 
 def _networks_at(
@@ -304,8 +309,8 @@ def _result(
 ) -> SearchResult:
     """Keep the front, choose, and go back to raw rows."""
     front = problem.front(points)
-    chosen = front.index(choice(front))
-    return _on_raw_rows(problem, front, chosen, problem.prior(front[chosen]), descent)
+    chosen = choice(front)
+    return _on_raw_rows(problem, front, chosen, problem.prior(chosen), descent)
 
 
 def _finish(
@@ -319,34 +324,40 @@ def _finish(
 ) -> SearchResult:
     """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
     judged = problem.front(points)
-    chosen = judged.index(choice(judged))
-    front, l2 = list(judged), problem.prior(judged[chosen])
-    curvature = None
+    first = judged.index(choice(judged))
+    refitted = list(judged)
 
-    def so_far() -> SearchResult:
-        return _on_raw_rows(problem, front, chosen, l2, descent)
+    def so_far(with_curvature: bool = False) -> SearchResult:
+        front = pareto_front(refitted)  # refits may come to fewer numbers
+        chosen = choice(front)
+        l2, curvature = problem.prior(judged[refitted.index(chosen)]), None
+        if with_curvature:
+            try:
+                curvature = mean_curvature(chosen.network, problem.rows, problem.loss, l2)
+            except KeyboardInterrupt:
+                control.stopped("interrupt")
+        return _on_raw_rows(problem, front, chosen, l2, descent, curvature)
 
     try:
         if refits:
-            stage = Stage(control, "refit", "network", len(front))
-            refitted: Refitted = {}
+            stage = Stage(control, "refit", "network", len(judged))
+            known: Refitted = {}
             # The chosen network comes first: time may not be enough for all.
-            for i in sorted(range(len(front)), key=lambda i: i != chosen):
+            for i in sorted(range(len(judged)), key=lambda i: i != first):
                 if control.deadline():
                     control.stopped("max_time")
                     break
                 if judged[i].network in refits:
-                    front[i] = _refit(judged[i], problem, control.deadline, refitted)
+                    refitted[i] = _refit(judged[i], problem, control.deadline, known)
                 if stage.part_done(so_far):
                     break
             stage.close(so_far)
-        curvature = mean_curvature(front[chosen].network, problem.rows, problem.loss, l2)
     except KeyboardInterrupt:
         control.stopped("interrupt")
-    result = _on_raw_rows(problem, front, chosen, l2, descent, curvature)
+    result = so_far(with_curvature=True)
     best = result.chosen
     control.say(
-        f"chosen of {len(front)} networks: validation loss {best.validation_loss:.4f}, "
+        f"chosen of {len(result.path)} networks: validation loss {best.validation_loss:.4f}, "
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
     return result
@@ -355,7 +366,7 @@ def _finish(
 def _on_raw_rows(
     problem: Problem,
     front: Sequence[PathPoint],
-    chosen: int,
+    chosen: PathPoint,
     l2: float,
     descent: Descent | None,
     curvature: NDArray[np.float64] | None = None,
@@ -370,11 +381,11 @@ def _on_raw_rows(
         )
         for point in front
     )
-    network = path[chosen].network
+    best = path[front.index(chosen)]
     return SearchResult(
         path=path,
-        chosen=path[chosen],
-        memory=Memory(problem.scaling, problem.total_weight, l2, network, curvature),
+        chosen=best,
+        memory=Memory(problem.scaling, problem.total_weight, l2, best.network, curvature),
         history=descent.history if descent is not None else [],
         n_iter=descent.n_iter if descent is not None else 1,
     )
@@ -395,9 +406,9 @@ def _refit(
     elif (key := (point.network, point.validation_loss)) in known:
         network = known[key]
     elif not point.network.is_constant:
-        network = known[key] = problem.refine(point, should_stop)
+        network = known[key] = merge_neurons(problem.refine(point, should_stop))
     else:
         network = problem.constant(of_all_rows=True)
-    # A refit that loses a weight would no longer be the network that was judged.
-    is_the_same = network.nnz == point.network.nnz and problem.scaling.can_fold(network)
-    return replace(point, network=network if is_the_same else point.network)
+    refitted = replace(point, network=network)
+    is_no_larger = refitted.nnz <= point.nnz  # it would be if neurons were no longer alike
+    return refitted if is_no_larger and problem.scaling.can_fold(network) else point

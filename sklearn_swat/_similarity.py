@@ -13,6 +13,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ._soft_network import SoftNetwork
+
 
 def latent_distances(one: Tensor, other: Tensor, d: int, k: int) -> Tensor:
     """Return the distances of pairs of latent points, hidden tokens matched as they fit best.
@@ -71,3 +73,17 @@ def dissimilarity(in_latent: Tensor, in_function: Tensor) -> Tensor:
     a, b = in_latent - in_latent.mean(), in_function.clamp(max=1.6)
     b = b - b.mean()
     return 1 - (a * b).sum() / (a.square().sum() * b.square().sum() + 1e-8).sqrt()
+
+
+def standardise_outputs(networks: SoftNetwork, X: Tensor) -> tuple[SoftNetwork, Tensor]:
+    """Rescale networks so that their outputs on X (N, d) or (C, N, d) are standardised.
+
+    Returns
+    -------
+    networks : SoftNetwork
+    outputs : Tensor of shape (C, N, k)
+    """
+    raw = networks(X)
+    mean, deviation = raw.mean(1), raw.std(1).clamp(min=1e-3)
+    rescaled = networks.rescale_outputs(1 / deviation, -mean / deviation)
+    return rescaled, (raw - mean[:, None]) / deviation[:, None]

@@ -88,7 +88,10 @@ class Teacher:
 
     def _as_probabilities(self, outputs: Array) -> Array:
         total = outputs.sum(axis=1) if self.network.out_activation == "softmax" else np.ones(1)
-        wrong = [outputs[(outputs < 0) | (outputs > 1)], total[np.abs(total - 1) > 1e-3]]
+        wrong = [
+            outputs[(outputs < 0) | (outputs > 1)],
+            total[np.abs(total - 1) > _PROBABILITY_ERROR],
+        ]
         if any(part.size for part in wrong):
             (value, *_) = np.concatenate(wrong)
             raise ValueError(

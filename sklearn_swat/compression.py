@@ -63,17 +63,16 @@ class Compression:
     @property
     def fidelity(self) -> float:
         """R2 of the small network's outputs against the MLP's, on the held-out rows."""
-        return float(self.path_fidelity[self._position])
+        return float(self.path_fidelity[self.estimator._position])
 
     @property
     def agreement(self) -> float | None:
         """Share of the held-out rows of the same class; None for a regression."""
-        return None if self.path_agreement is None else float(self.path_agreement[self._position])
-
-    @property
-    def _position(self) -> int:
-        networks = [point.network for point in self.estimator.path_]
-        return networks.index(self.estimator.network_)
+        return (
+            None
+            if self.path_agreement is None
+            else float(self.path_agreement[self.estimator._position])
+        )
 
     def select(
         self, *, max_nnz: int | None = None, min_fidelity: float | None = None

@@ -16,8 +16,9 @@ from sklearn_swat._leave_one_out import expected_loss
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
-from sklearn_swat._pruning import PathPoint, folded_nnz
+from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
+from sklearn_swat._simplification import folded_nnz
 
 
 def network(*widths, seed=0, k=1, d=3, names="tanh", out="identity"):

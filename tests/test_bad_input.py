@@ -303,7 +303,9 @@ def test_labels_are_0_or_1():
 def test_a_start_of_other_classes_is_refused():
     X, y = load_iris(return_X_y=True)
     base = SWATClassifier(**QUICK).fit(X, np.array(["c", "b", "a"])[y])
-    with pytest.raises(ValueError, match=r"classes \['a', 'b', 'c'\], but y has \[0, 1, 2\]; pass"):
+    with pytest.raises(
+        ValueError, match=r"the classes \['a', 'b', 'c'\], but y has the classes \[0, 1, 2\]; "
+    ):
         SWATClassifier(start=FrozenEstimator(base), **QUICK).fit(X, y)
     SWATClassifier(start=base.network_, **QUICK).fit(X, y)
 

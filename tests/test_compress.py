@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_iris, make_friedman1
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -292,7 +293,7 @@ def test_models_that_cannot_be_read_are_refused(friedman):
     for model, error, message in (
         (Ridge().fit(X, y), TypeError, "cannot compress Ridge: pass a fitted MLPRegressor"),
         (NeuralNetRegressor(no_output), TypeError, "a skorch net after its fit"),
-        (regressor(3), ValueError, "has no coefs_"),
+        (regressor(3), NotFittedError, "is not fitted: pass"),
         (polynomial, ValueError, r"compress\(pipeline\[-1\]"),
         (logarithm, ValueError, r"compress\(model.regressor_, X\)"),
         (wrong_order, ValueError, "layer 0 of the module"),

@@ -17,8 +17,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPRegressor
 
 import sklearn_swat
 from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
@@ -384,7 +386,9 @@ def test_a_warm_start_needs_the_same_classes_and_features(iris):
     X, y = iris
     model = SWATClassifier(warm_start=True, **QUICK).fit(X, y)
     network = model.network_
-    with pytest.raises(ValueError, match=r"the classes \[0, 1, 2\], but y has \[5, 6, 7\]"):
+    with pytest.raises(
+        ValueError, match=r"the classes \[0, 1, 2\], but y has the classes \[5, 6, 7\]"
+    ):
         model.fit(X, y + 5)
     with pytest.raises(ValueError, match="features and 3 outputs, but the data have 2 and 3"):
         model.fit(X[:, :2], y)
@@ -401,3 +405,66 @@ def test_a_warm_start_of_no_steps_begins_at_the_classifier_before(iris):
     (before,) = (p.validation_loss for p in model.path_ if p.network is model.network_)
     model.set_params(max_iter=0).fit(X, y)
     assert min(point.validation_loss for point in model.path_) <= before + 1e-4
+
+
+@pytest.mark.parametrize("parameter", ["start", "warm_start"])
+def test_a_network_of_features_that_are_constant_by_now_is_no_start(diabetes, parameter):
+    X, y = diabetes
+    quick = {**QUICK, "depth": [1]}
+    model = SWATRegressor(**quick, warm_start=True).fit(X, np.sin(30 * X[:, 2]))
+    assert model.selected_features_.tolist() == [2]
+    Z = X.copy()
+    Z[:, 2] = 1.0
+    if parameter == "start":
+        model = SWATRegressor(**quick, start=FrozenEstimator(model))
+    model.fit(Z, y)
+    assert model.score(Z, y) > 0.1
+    assert 2 not in model.selected_features_
+
+
+def test_labels_that_are_all_the_same_get_a_constant():
+    X = np.random.RandomState(0).standard_normal((60, 3))
+    model = SWATClassifier(random_state=0).fit(X, np.tile([0, 1], (60, 1)))
+    assert (model.nnz_, model.n_iter_, len(model.path_)) == (2, 1, 1)
+    np.testing.assert_array_equal(model.predict(X[:2]), [[0, 1], [0, 1]])
+
+
+def test_a_constant_of_balanced_classes_is_that_of_all_rows():
+    """Its log-odds are exactly 0, which is a number of the network all the same."""
+    X = np.random.RandomState(0).standard_normal((24, 1))
+    settings = {**QUICK, "alpha": 100.0, "depth": [1], "n_restarts": 1}
+    model = SWATClassifier(**settings).fit(X, np.repeat([0, 1], 12))
+    np.testing.assert_allclose(model.predict_proba(X), 0.5)
+
+
+def test_a_warm_start_from_labels_to_classes_says_so(iris):
+    X, y = iris
+    model = SWATClassifier(warm_start=True, **QUICK).fit(X, np.eye(3, dtype=int)[y][:, :2])
+    with pytest.raises(ValueError, match=r"a network of 2 labels, but y has the classes \[0, 1\]"):
+        model.fit(X[y < 2], y[y < 2])
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [([], "classes has no class, "), ([0], r"classes has one class only \(0")],
+)
+def test_a_stream_needs_the_names_of_two_classes(iris, classes, message):
+    X, y = iris
+    with pytest.raises(ValueError, match=message + ".*name all that may come"):
+        SWATClassifier(**QUICK).partial_fit(X, y, classes=classes)
+
+
+def test_weights_near_the_largest_number_are_weights(iris, diabetes):
+    X, y = iris
+    huge = np.full(len(y), 1e308)
+    stream = SWATClassifier(**QUICK).partial_fit(X, y, sample_weight=huge, classes=[0, 1, 2])
+    assert stream.score(X, y) > 0.9
+    X, y = diabetes
+    model = SWATRegressor(**QUICK).fit(X, y, sample_weight=np.full(len(y), 1e308))
+    assert_is_whole(model.partial_fit(X[:2], y[:2], sample_weight=[1e308, 1e308]), X)
+
+
+@pytest.mark.parametrize("start", [SWATRegressor(), MLPRegressor()])
+def test_a_start_has_to_be_fitted(diabetes, start):
+    with pytest.raises(NotFittedError, match="not fitted"):
+        SWATRegressor(start=start, **QUICK).fit(*diabetes)

@@ -7,6 +7,7 @@ from export_cases import OUTPUTS, estimators, expected_outputs, make_estimator, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_swat import SWATRegressor
 from sklearn_swat.export import to_sympy
 from sklearn_swat.export._sympy import _symbol_names
 
@@ -68,3 +69,10 @@ def test_symbols_stay_close_to_the_names():
 def test_a_wrong_number_of_symbols_is_refused():
     with pytest.raises(ValueError, match="symbols has 1 entries, but 2 are needed"):
         to_sympy(make_estimator("regression", 1, names=["a", "b"]), sympy.symbols(["a"]))
+
+
+def test_symbols_may_be_given_by_their_names():
+    X = np.random.RandomState(0).standard_normal((30, 2))
+    model = SWATRegressor(depth=1, max_iter=0, random_state=0).fit(X, X[:, 0])
+    (expression,) = to_sympy(model, symbols=["a", "b"])
+    assert expression.free_symbols == {sympy.Symbol("a")}

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from sklearn.base import is_classifier
 from torch.nn import functional as F
 
+from sklearn_swat import SWATRegressor
 from sklearn_swat.export import to_torch
 
 
@@ -114,3 +115,11 @@ def test_rows_may_be_none_and_gradients_reach_the_input():
 def test_an_integer_type_is_refused():
     with pytest.raises(TypeError, match="floating point"):
         to_torch(make_estimator("regression", 1), torch.int64)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "double", np.float32])
+def test_a_dtype_is_one_of_torch(dtype):
+    X = np.random.RandomState(0).standard_normal((30, 2))
+    model = SWATRegressor(depth=1, max_iter=0, random_state=0).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match=r"is no torch.dtype: pass torch.float32"):
+        to_torch(model, dtype=dtype)

@@ -358,3 +358,26 @@ def test_attributes_of_an_unfitted_estimator_say_that_it_is_not_fitted():
     with pytest.raises(NotFittedError, match="SWATRegressor instance is not fitted yet"):
         _ = model.nnz_
     assert not hasattr(model, "selected_features_")
+
+
+def test_budgets_count_as_the_front_does():
+    """A target of zeros has a bias of zero, which is a number of the network all the same."""
+    rng = np.random.RandomState(5)
+    X = rng.standard_normal((40, 3))
+    Y = np.column_stack([X[:, 0] * X[:, 1], np.zeros(40)])
+    model = SWATRegressor(**QUICK).fit(X, Y)
+    sizes = [point.nnz for point in model.path_]
+    assert sizes[0] == 2
+    assert len(sizes) > 2
+    for budget in range(sizes[0], sizes[-1] + 1):
+        selected = model.select(max_nnz=budget)
+        assert selected.path_[selected._position].nnz <= budget
+    with pytest.raises(ValueError, match="the smallest network of the front has 2 non-zeros"):
+        model.select(max_nnz=1)
+
+
+def test_importances_of_targets_of_any_scale():
+    X = np.random.RandomState(0).standard_normal((200, 3))
+    Y = np.column_stack([X[:, 0] * 1e-300, X[:, 0] * 1e300, X[:, 1]])
+    importances = SWATRegressor(**QUICK).fit(X, Y).feature_importances_
+    np.testing.assert_allclose(importances, [2 / 3, 1 / 3, 0], atol=0.03)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sklearn_swat import SWATRegressor
 from sklearn_swat._leave_one_out import (
     LARGEST_MATRIX,
     MOST_TARGETS,
     can_leave_out,
     expected_loss,
     leave_one_out,
+    leave_one_out_of_constant,
 )
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
@@ -178,3 +180,37 @@ def test_the_best_of_a_path_promises_less_than_its_validation_rows_do():
         on_new_rows.append(loss_on(new))
     off = abs(np.mean(promised) - np.mean(on_new_rows))
     assert off < 0.9 * abs(np.mean(on_validation_rows) - np.mean(on_new_rows))
+
+
+@pytest.mark.parametrize("draws", [None, np.arange(12) % 3 + 1.0])
+def test_the_best_constant_of_the_others(draws):
+    rng = np.random.RandomState(0)
+    weight = rng.uniform(0.5, 2, 12) * (1 if draws is None else draws)
+    rows = Rows(rng.standard_normal((12, 2)), rng.standard_normal((12, 3)), weight, draws)
+    constant = SQUARED.constant(rows.target, rows.weight)
+    found = leave_one_out_of_constant(constant, rows, SQUARED)
+    for i in range(12):
+        others = weight.copy()
+        others[i] -= rows.weight_per_draw[i]
+        np.testing.assert_allclose(found[i], SQUARED.constant(rows.target, others))
+
+
+def test_no_constant_is_left_of_one_row_nor_asked_for_where_networks_are_not():
+    one = Rows(np.ones((1, 2)), np.ones((1, 1)), np.ones(1))
+    assert leave_one_out_of_constant(np.ones(1), one, SQUARED) is None
+    many = Rows(np.ones((3000, 1)), np.ones((3000, 1)), np.ones(3000))
+    assert leave_one_out_of_constant(np.ones(1), many, SQUARED) is None
+    assert leave_one_out_of_constant(np.ones(1), one, LOSSES["logistic"]) is None
+
+
+@pytest.mark.parametrize("row", [7, 61, 200])
+def test_one_target_far_off_does_not_speak_for_the_constant(row):
+    """Left out, it is as far from a constant as from a network."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((400, 5))
+    truth = 2 * X[:, 0] + X[:, 1] * X[:, 2]
+    y = truth + 0.3 * rng.standard_normal(400)
+    y[row] = 200
+    model = SWATRegressor(random_state=0).fit(X, y)
+    assert model.score(X, truth) > 0.3
+    assert all(point.validation_loss < model.path_[0].validation_loss for point in model.path_[1:])

@@ -428,3 +428,17 @@ def test_text_computes_the_network_however_far_off_a_feature_lies():
         np.tanh(float(weight) * x + float(bias)) * 1.5 + 2.25, network.predict(x), atol=2e-3
     )
     assert output == "y = 1.5 h1.0 + 2.25"
+
+
+@pytest.mark.parametrize("out", OUT_ACTIVATIONS)
+def test_what_is_no_number_is_none_in_the_outputs_either(out):
+    """Nothing else would tell who calls `network_` without scikit-learn."""
+    weights = np.array([[2.0, 1.0], [1.0, -1.0]])
+    network = SparseMLP((weights,), (np.array([3.0, 0.0]),), (), out)
+    X = np.array([[np.nan, 1.0], [np.inf, 1.0], [1.0, 1.0], [1e308, 1.0]])
+    raw = network.decision_function(X)
+    assert np.isnan(raw[0]).all()
+    assert np.isposinf(raw[1]).all()
+    np.testing.assert_array_equal(raw[2:], network.decision_function(X[2:]))
+    assert np.isfinite(network.predict(X[2:])).all()
+    assert np.isnan(network.predict(X[:1])).all()

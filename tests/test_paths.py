@@ -21,9 +21,10 @@ from sklearn_swat._paths import (
     best_beginnings,
 )
 from sklearn_swat._problem import LITTLE_LOSS, Problem
-from sklearn_swat._pruning import PathPoint, folded_nnz
+from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
 from sklearn_swat._search import MANY_RESTARTS
+from sklearn_swat._simplification import folded_nnz
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,10 @@ def refined(problem, networks, price=0.0, n_jobs=None, ends=None, control=None):
 def test_the_best_after_refining_is_chosen_wherever_it_stood(problem):
     networks = [candidate(1), candidate(4), candidate(1, seed=1)]
     best, points = refined(problem, networks)
-    assert [point.network.hidden_layer_sizes for point in points] == [(1,), (4,), (1,)]
-    assert best[0] is points[1].network
-    assert best[1] is min(points[::2], key=lambda point: point.validation_loss).network
+    widths = [point.refined_as.hidden_layer_sizes[0] for point in points]
+    assert widths[0] == widths[2] == 1 < widths[1] <= 4
+    assert best[0] is points[1].refined_as
+    assert best[1] is min(points[::2], key=lambda point: point.validation_loss).refined_as
     assert points[1].validation_loss < 0.1 * points[0].validation_loss
 
 

@@ -32,6 +32,7 @@ from sklearn_swat.plotting._style import LONGEST_NAME, NEGATIVE, POSITIVE
 class Point:
     nnz: int
     validation_loss: float
+    network: object
 
 
 class FittedRegressor(RegressorMixin, BaseEstimator):
@@ -44,7 +45,9 @@ class FittedRegressor(RegressorMixin, BaseEstimator):
     def fit(self):
         self.network_ = self.network
         self.nnz_ = self.nnz
-        self.path_ = tuple(Point(n, 1 / n) for n in (2, 12, 40))
+        self.path_ = tuple(
+            Point(n, 1 / n, self.network if n == self.nnz else object()) for n in (2, 12, 40)
+        )
         self.history_ = [
             {"step": 0, "validation_loss": np.array([1.0, 0.9]), "candidates": [(1, 0), (2, 0)]},
             {"step": 10, "validation_loss": np.array([0.5, 0.7]), "candidates": [(1, 0), (2, 0)]},
@@ -52,8 +55,8 @@ class FittedRegressor(RegressorMixin, BaseEstimator):
         ]
         return self
 
-    def select(self, max_nnz):
-        return FittedRegressor(self.network, max_nnz).fit()
+    def select(self, index):
+        return FittedRegressor(self.network, self.path_[index].nnz).fit()
 
     def score(self, X, y):
         return 1 - 1 / self.nnz_
@@ -288,6 +291,32 @@ def test_names_and_rows_that_do_not_fit_are_refused():
         NetworkDisplay.from_estimator(model, X[list("abcd")])
     with pytest.raises(ValueError, match=r"reference=0.9 is not a name.*pass \('MLP'"):
         ParetoDisplay.from_estimator(model, reference=0.9)
+
+
+def test_a_network_alone_is_no_estimator():
+    with pytest.raises(TypeError, match=r"a SparseMLP is no estimator: .*\(network=...\).plot"):
+        NetworkDisplay.from_estimator(one_neuron())
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_widths_of_lines_of_features_of_any_scale(scale):
+    X = np.random.RandomState(0).standard_normal((50, 2))
+    network = SparseMLP((np.array([[3.0], [-1.0]]) / scale,), (np.zeros(1),), ())
+    display = NetworkDisplay.from_estimator(FittedRegressor(network).fit(), X * scale)
+    widths = {line[2]: line[3] for line in drawn_lines(display)}
+    assert widths[POSITIVE] > widths[NEGATIVE] > 0
+
+
+def test_the_front_is_scored_network_by_network():
+    """Where a bias is zero, a network has fewer non-zeros than its place on the front says."""
+    rng = np.random.RandomState(5)
+    X = rng.standard_normal((40, 3))
+    Y = np.column_stack([X[:, 0] * X[:, 1], np.zeros(40)])
+    model = SWATRegressor(depth=1, max_iter=3, random_state=0).fit(X, Y)
+    display = ParetoDisplay.from_estimator(model, X, Y)
+    scores = [model.select(index=i).score(X, Y) for i in range(len(model.path_))]
+    np.testing.assert_array_equal(display.values, scores)
+    assert model.path_[display.chosen].network is model.network_
 
 
 def test_of_constant_targets_the_displays_show_a_constant():

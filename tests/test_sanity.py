@@ -197,3 +197,25 @@ def test_features_of_noise_do_not_collapse_the_score():
     noisy = np.hstack([X, noise])
     found = SWATRegressor(**QUICK).fit(noisy[:150], y[:150]).score(noisy[150:], y[150:])
     assert found > plain - 0.15
+
+
+def test_targets_further_apart_than_the_largest_number():
+    X = np.random.RandomState(0).standard_normal((200, 2))
+    y = np.sign(X[:, 0]) * 1.7e308
+    model = SWATRegressor(**QUICK).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    assert (np.sign(model.predict(X)) == np.sign(y)).mean() > 0.9
+
+
+def test_rows_of_little_weight_tell_classes_little():
+    """The prior on weights counts rows by what they weigh together."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((400, 3))
+    y = (X[:, 0] + rng.standard_normal(400) > 0).astype(int)
+    settings = {**QUICK, "depth": [1], "alpha": 0.03}
+    weight = np.where(np.arange(400) < 40, 1.0, 1e-9)
+    few, weighted = SWATClassifier(**settings), SWATClassifier(**settings)
+    few.fit(X[:40], y[:40])
+    weighted.fit(X, y, sample_weight=weight)
+    strengths = [model._memory.l2 for model in (few, weighted)]
+    assert strengths[1] == pytest.approx(strengths[0], rel=0.5)

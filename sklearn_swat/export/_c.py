@@ -17,7 +17,7 @@ from ._common import check_precision, fitted_network, input_names, is_binary
 _KEYWORDS = frozenset(re.findall(r"\w+", """
     auto break case char const continue default do double else enum extern float for goto if inline
     int long main register restrict return short signed sizeof static struct switch typedef union
-    unsigned void volatile while
+    unsigned void volatile while _Bool _Complex _Imaginary
 """))  # fmt: skip
 # What <math.h> declares, functions also with the suffixes f and l.
 _MATH = frozenset(re.findall(r"\w+", """

@@ -21,7 +21,7 @@ def to_sympy(estimator: Any, symbols: Sequence[Any] | None = None) -> list[Any]:
     ----------
     estimator : SWATRegressor or SWATClassifier
         Fitted.
-    symbols : sequence of n_features sympy.Symbol, default=None
+    symbols : sequence of n_features sympy.Symbol or str, default=None
         What to call the features. None makes symbols of `feature_names_in_`, or of x0,
         x1, ... Names that would not survive being written and read are changed: what is
         no letter, digit or underscore becomes an underscore, names that Python or SymPy
@@ -69,6 +69,7 @@ def to_sympy(estimator: Any, symbols: Sequence[Any] | None = None) -> list[Any]:
         symbols = [sympy.Symbol(name) for name in _symbol_names(input_names(estimator), sympy)]
     if len(symbols) != network.n_features:
         raise ValueError(f"symbols has {len(symbols)} entries, but {network.n_features} are needed")
+    symbols = [sympy.Symbol(each) if isinstance(each, str) else each for each in symbols]
 
     def apply(name: str, *arguments: Any) -> Any:
         # Unevaluated: SymPy would search long for what it could simplify, and find nothing.

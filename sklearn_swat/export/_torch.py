@@ -40,7 +40,7 @@ def to_torch(estimator: Any, dtype: torch.dtype | None = None) -> SparseModule:
     Raises
     ------
     TypeError
-        If `estimator` is no SWAT estimator.
+        If `estimator` is no SWAT estimator, or `dtype` none of torch's.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
@@ -63,6 +63,8 @@ def to_torch(estimator: Any, dtype: torch.dtype | None = None) -> SparseModule:
 
     from ._torch_module import SparseModule
 
+    if not isinstance(dtype, torch.dtype | None):
+        raise TypeError(f"dtype={dtype!r} is no torch.dtype: pass torch.float32, for example")
     is_flat = not is_classifier(estimator) and estimator._is_flat
     module = SparseModule(network, is_binary=is_binary(estimator), is_flat=is_flat)
     return module.to(torch.float64 if dtype is None else dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -21,8 +22,13 @@ def check_drawable(estimator: Any, attribute: str) -> None:
     NotFittedError
         If it is not fitted.
     TypeError
-        If it is an estimator of another kind.
+        If it is something else.
     """
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(
+            f"a {type(estimator).__name__} is no estimator: pass a fitted SWATRegressor or "
+            "SWATClassifier, and draw a network alone by NetworkDisplay(network=...).plot()"
+        )
     check_is_fitted(estimator)
     if not hasattr(estimator, attribute):
         raise TypeError(

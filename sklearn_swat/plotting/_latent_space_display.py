@@ -168,7 +168,7 @@ def _latent_distances(estimator: Any, networks: list[SparseMLP]) -> NDArray[np.f
     """Return the distances (n, n) of networks of raw rows in the estimator's latent space."""
     import torch
 
-    from .._similarity import latent_distances
+    from .._similarity import latent_distances, standardise_outputs
     from .._soft_network import soften
 
     autoencoder = estimator._load_autoencoder(torch.device("cpu"))
@@ -180,11 +180,7 @@ def _latent_distances(estimator: Any, networks: list[SparseMLP]) -> NDArray[np.f
     with torch.no_grad():
         for network in networks:
             soft = soften([scaling.unfold(network)], n_slots)
-            raw = soft(X)
-            mean, deviation = raw.mean(1), raw.std(1).clamp(min=1e-3)
-            latent.append(
-                autoencoder.encode(soft.rescale_outputs(1 / deviation, -mean / deviation))
-            )
+            latent.append(autoencoder.encode(standardise_outputs(soft, X)[0]))
         points = torch.cat(latent)
         one, other = np.triu_indices(len(networks), 1)
         found = latent_distances(points[one], points[other], d, k).numpy()

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _names
 from .._activations import ACTIVATIONS
+from .._preprocessing import moments
 from .._validation import validate_rows
 from ._drawable import check_drawable
 from ._style import (
@@ -43,15 +44,15 @@ def _shorten(name: str) -> str:
 
 def _input_spreads(network: SparseMLP, X: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Return the standard deviation of what enters each layer when `X` is predicted."""
-    values = X
-    spreads = [values.std(axis=0)]
+    values, weight = X, np.ones(len(X))
+    spreads = [moments(values, weight)[1]]  # of any scale, where squares would overflow
     hidden = zip(network.weights, network.biases, network.activations, strict=False)
     for weights, biases, names in hidden:
         z = values @ weights + biases
         for j, name in enumerate(names):
             z[:, j] = ACTIVATIONS[name].value(z[:, j])
         values = z
-        spreads.append(values.std(axis=0))
+        spreads.append(moments(values, weight)[1])
     return spreads
 
 

@@ -114,13 +114,13 @@ class ParetoDisplay:
             values = [point.validation_loss for point in estimator.path_]
             value_name = "normalised validation loss"
         else:
-            values = [estimator.select(max_nnz=int(n)).score(X, y) for n in nnz]
+            values = [estimator.select(index=i).score(X, y) for i in range(len(nnz))]
             value_name = "accuracy" if is_classifier(estimator) else "R²"
         display = cls(
             nnz=nnz,
             values=values,
             value_name=value_name,
-            chosen=int(np.argmin(np.abs(nnz - estimator.nnz_))),
+            chosen=[point.network for point in estimator.path_].index(estimator.network_),
             reference=reference,
         )
         return display.plot(ax)

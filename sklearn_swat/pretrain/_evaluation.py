@@ -22,14 +22,13 @@ from .._activations import ACTIVATION_NAMES
 from .._autoencoder import MultiScaleAutoencoder
 from .._checkpoint import load_checkpoint, read_header
 from .._network import MAX_DEPTH
-from .._similarity import functional_distances, latent_distances
+from .._similarity import functional_distances, latent_distances, standardise_outputs
 from .._soft_network import sharpen
 from ._losses import (
     ALL_DEPTHS,
     REDUCTIONS,
     PretrainingLosses,
     SamplingConfig,
-    standardise_outputs,
 )
 from ._sampler import Sampler
 

@@ -26,7 +26,12 @@ from torch import Generator, Tensor, nn
 from .._autoencoder import MultiScaleAutoencoder
 from .._network import MAX_DEPTH
 from .._objective import data_loss, hard_size, soft_size
-from .._similarity import dissimilarity, functional_distances, latent_distances
+from .._similarity import (
+    dissimilarity,
+    functional_distances,
+    latent_distances,
+    standardise_outputs,
+)
 from .._soft_network import NetworkScores, SoftNetwork, sharpen
 from ._sampler import FUNCTION_SHARES, Rows, Sampler
 
@@ -70,7 +75,7 @@ class SamplingConfig:
     reconstruction_share : float, default=0.25
         Share of the batches that reconstruct networks.
     latent_steps : int, default=2
-        Gradient steps of the third loss.
+        Gradient steps of the fourth loss.
     descent_share : float, default=0.5
         Share of the data-set batches that take these steps.
     depths_per_batch : int, default=2
@@ -405,20 +410,6 @@ class PretrainingLosses(nn.Module):
 def decoder_errors(output: Tensor, target: Tensor) -> Tensor:
     """Return the saturated errors (D, C) of what D decoders put out, (D, C, N, k)."""
     return saturate((output - target).square().mean((2, 3)))
-
-
-def standardise_outputs(networks: SoftNetwork, X: Tensor) -> tuple[SoftNetwork, Tensor]:
-    """Rescale networks so that their outputs on X (N, d) or (C, N, d) are standardised.
-
-    Returns
-    -------
-    networks : SoftNetwork
-    outputs : Tensor of shape (C, N, k)
-    """
-    raw = networks(X)
-    mean, deviation = raw.mean(1), raw.std(1).clamp(min=1e-3)
-    rescaled = networks.rescale_outputs(1 / deviation, -mean / deviation)
-    return rescaled, (raw - mean[:, None]) / deviation[:, None]
 
 
 def ridge_read_out(hidden: Tensor, y: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._activations import ACTIVATION_NAMES
-from ._fitted import FittedNetwork
 from ._network import MAX_DEPTH, SparseMLP
 
 # Of what is looked for: twice as much takes 20 to 60 % more time for 0 to 2 % less loss, except
@@ -127,13 +127,13 @@ def _network_of(estimator: Any) -> SparseMLP:
     found = getattr(estimator, "network_", None)  # also of a FrozenEstimator
     if isinstance(found, SparseMLP):
         return found
-    if isinstance(estimator, FittedNetwork):
-        check_is_fitted(estimator)
     if hasattr(estimator, "named_steps"):
         raise TypeError(
             "start is a Pipeline, whose MLP knows other features than the data have; pass an MLP "
             "that was fitted on the data as they are, or see sklearn_swat.compression.compress"
         )
+    if isinstance(estimator, BaseEstimator) and not hasattr(estimator, "hidden_layer_sizes"):
+        check_is_fitted(estimator)  # of an MLP, the network says so
     return SparseMLP.from_sklearn(estimator, exact=False)
 
 

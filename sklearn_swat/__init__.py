@@ -8,11 +8,14 @@ TYPE_CHECKING = False  # type checkers take it for true; typing would take time 
 
 if TYPE_CHECKING:
     from ._classifier import SWATClassifier
+    from ._network import SparseMLP
     from ._regressor import SWATRegressor
 
     __version__: str
 else:
-    _MODULES = {"SWATClassifier": "_classifier", "SWATRegressor": "_regressor"}
+    _MODULES = {
+        "SWATClassifier": "_classifier", "SWATRegressor": "_regressor", "SparseMLP": "_network",
+    }  # fmt: skip
 
     def __getattr__(name):
         """Load a name of `__all__`, once."""
@@ -39,4 +42,4 @@ else:
             return "0+unknown"
 
 
-__all__ = ["SWATClassifier", "SWATRegressor", "__version__"]
+__all__ = ["SWATClassifier", "SWATRegressor", "SparseMLP", "__version__"]

@@ -93,7 +93,8 @@ class FittedNetwork:
             ``validation_loss + alpha * nnz``.
         rule : {"one_standard_error"}, optional
             The smallest network whose validation loss is at most one standard error
-            above the lowest; the standard error is that of the network with the lowest.
+            above the lowest; the standard error is that of the network with the lowest. A
+            high `alpha` may have chosen a smaller one.
         index : int, optional
             Its position in `path_`; 0 is the smallest, -1 the last and largest.
 

@@ -85,8 +85,8 @@ class PathPoint:
         What the network says of training rows that are left out, if they were; not
         kept in a `path_`.
     unmerged : SparseMLP or None
-        What `network` is refined as: the same with neurons that say the same, if there are
-        any. Under the prior one of them would do less. Not kept in a `path_` either.
+        `network` before neurons were merged, if some were: it is refined like this, as one
+        neuron would do less under the prior than several. Not kept in a `path_` either.
     nnz : int
         Size of the network once the scaling of the data is folded into it.
     """
@@ -105,7 +105,7 @@ class PathPoint:
 
     @property
     def refined_as(self) -> SparseMLP:
-        """The network that is refined in place of `network`."""
+        """What a refit begins at."""
         return self.unmerged or self.network
 
 
@@ -234,9 +234,10 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
 
 
 def _n_told(rows: Rows, loss: Loss) -> float:
-    """Return how many draws rows are worth: of labels, those of little weight tell little.
+    """Return how many draws rows are worth to the prior.
 
-    Of numbers, they may be as many that are told less exactly, and the others the more so.
+    Of labels, rows of little weight tell little. In a regression weights may say how exactly
+    targets are known, and all of these tell something.
     """
     return rows.n_draws if loss.name == "squared_error" else rows.n_effective
 

@@ -54,7 +54,8 @@ def refine(
 ) -> SparseMLP:
     """Optimise the live weights of a network, its structure as it is.
 
-    But numbers that come to nothing are removed, and neurons equal that are all but so.
+    Numbers that come to nothing are removed, though, and neurons that come to say the same are
+    made to do so exactly.
 
     Parameters
     ----------
@@ -85,7 +86,10 @@ def refine(
         after = objective.data_loss(x)
         if before <= after or not np.isfinite(after):
             return network
-        return with_equal_neurons(objective, without_negligible(objective, x))
+        left = without_negligible(objective, x)
+        if objective.data_loss(left) > before:
+            left = x
+        return with_equal_neurons(objective, left, highest=before)
 
 
 def without_negligible(objective: Objective, x: Array) -> Array:
@@ -97,22 +101,24 @@ def without_negligible(objective: Objective, x: Array) -> Array:
     return np.where(may_go & (saliency <= NEGLIGIBLE_SHARE * objective.value(x)), 0.0, x)
 
 
-def with_equal_neurons(objective: Objective, x: Array) -> SparseMLP:
+def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) -> SparseMLP:
     """Return the network of optimised parameters, with neurons equal that are all but so.
 
     Parameters
     ----------
     objective : Objective
     x : ndarray of shape (p,)
+    highest : float, optional
+        Data loss that it may have.
 
     Returns
     -------
     SparseMLP
-        Its data loss is no higher than before by more than `ALIKE_SHARE`.
+        Its data loss is at most higher by `ALIKE_SHARE`.
     """
     layers = objective.layers(x, np.float64)
     if groups := find_alike(*layers, objective.network.activations):
-        limit = (1 + ALIKE_SHARE) * objective.data_loss(x)
+        limit = min((1 + ALIKE_SHARE) * objective.data_loss(x), highest)
         for group in groups:
             equal = group.made_equal(*layers)
             trial = objective.parameters_of(*equal)

@@ -13,8 +13,9 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.datasets import make_friedman1
+from sklearn.datasets import load_iris, make_friedman1
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, get_scorer, make_scorer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_swat import SWATClassifier, SWATRegressor
@@ -317,6 +318,20 @@ def test_the_front_is_scored_network_by_network():
     scores = [model.select(index=i).score(X, Y) for i in range(len(model.path_))]
     np.testing.assert_array_equal(display.values, scores)
     assert model.path_[display.chosen].network is model.network_
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", make_scorer(accuracy_score)])
+def test_the_front_by_a_score_of_ones_own(scoring):
+    X, y = load_iris(return_X_y=True)
+    model = SWATClassifier(depth=1, max_iter=3, random_state=0).fit(X[::2], y[::2])
+    display = ParetoDisplay.from_estimator(model, X[1::2], y[1::2], scoring=scoring)
+    scorer = get_scorer(scoring)
+    found = [scorer(model.select(index=i), X[1::2], y[1::2]) for i in range(len(model.path_))]
+    np.testing.assert_array_equal(display.values, found)
+    name = scoring if isinstance(scoring, str) else "score"
+    assert display.ax_.get_ylabel() == name
+    with pytest.raises(ValueError, match="needs rows: pass X and y"):
+        ParetoDisplay.from_estimator(model, scoring=scoring)
 
 
 def test_of_constant_targets_the_displays_show_a_constant():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
 
 from ._drawable import check_drawable
 from ._style import (
@@ -83,6 +85,7 @@ class ParetoDisplay:
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
         *,
+        scoring: str | Callable[..., float] | None = None,
         ax: Axes | None = None,
         reference: tuple[str, int, float] | None = None,
     ) -> Self:
@@ -95,6 +98,9 @@ class ParetoDisplay:
         X, y : array-like, default=None
             Rows to score every network of the front on. Without them the normalised
             validation loss of the fit is drawn.
+        scoring : str or callable, default=None
+            A score of scikit-learn's, as "neg_log_loss"; by default that of `score`, R² or
+            accuracy.
         ax : matplotlib Axes, default=None
             Where to draw; by default on a new figure.
         reference : tuple of (str, int, float), default=None
@@ -105,17 +111,28 @@ class ParetoDisplay:
         -------
         ParetoDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `X` and `y` are not given together, `scoring` is given without them, or
+            `reference` is none.
         """
         check_drawable(estimator, "path_")
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together: pass both, or neither.")
+        if scoring is not None and X is None:
+            raise ValueError(f"scoring={scoring!r} needs rows: pass X and y, too")
         nnz = np.array([point.nnz for point in estimator.path_])
         if X is None:
             values = [point.validation_loss for point in estimator.path_]
             value_name = "normalised validation loss"
         else:
-            values = [estimator.select(index=i).score(X, y) for i in range(len(nnz))]
+            score = check_scoring(estimator, scoring)
+            values = [score(estimator.select(index=i), X, y) for i in range(len(nnz))]
             value_name = "accuracy" if is_classifier(estimator) else "R²"
+            if scoring is not None:
+                value_name = scoring if isinstance(scoring, str) else "score"
         display = cls(
             nnz=nnz,
             values=values,

@@ -152,7 +152,7 @@ def _refine_first(
     own_end = ends.part(share)
     rounds = pruning_rounds(network, train, validation, loss, should_stop=own_end)
     _, refined = next(rounds), next(rounds)
-    point = None if refined.network.is_constant else refined  # time was over: the constant
+    point = None if refined.network.is_constant else refined  # time was over, or nothing left
     return point, "max_time" if own_end.has_passed else None
 
 

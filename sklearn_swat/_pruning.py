@@ -185,10 +185,10 @@ def pruning_rounds(
             objective = Objective(network, train, loss, l2)
             rough = objective.in_single() if is_rough else objective
             x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
-            x = without_negligible(objective, x)
-            if (network := objective.to_network(x)).is_constant:
+            left = without_negligible(objective, x)
+            if (network := objective.to_network(left)).is_constant:
                 break
-            if np.count_nonzero(x) < np.count_nonzero(objective.start):
+            if (left != x).any():
                 objective = Objective(network, train, loss, l2)
                 rough = objective.in_single() if is_rough else objective
                 x = objective.start
@@ -229,20 +229,21 @@ def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
     """
     is_better = point.validation_loss < 1  # than a constant, and a number
     value = point.validation_loss if is_better else 1.0
-    precision = _precision(point.refined_as, rows.n_draws)
-    return loss.prior_strength(value, rows.target, _n_told(rows, loss), precision)
+    n_told = _n_told(rows, loss)
+    precision = _precision(point.refined_as, n_told)
+    return loss.prior_strength(value, rows.target, n_told, precision)
 
 
 def _n_told(rows: Rows, loss: Loss) -> float:
     """Return how many draws rows are worth to the prior.
 
-    Of labels, rows of little weight tell little. In a regression weights may say how exactly
+    To log-losses, rows of little weight tell little. In a regression weights may say how exactly
     targets are known, and all of these tell something.
     """
     return rows.n_draws if loss.name == "squared_error" else rows.n_effective
 
 
-def _precision(network: SparseMLP, n_rows: int) -> float:
+def _precision(network: SparseMLP, n_rows: float) -> float:
     """Return the precision of the prior on the weights of a network that was fitted.
 
     Those of a linear network share one target: the more there are, the smaller they have to

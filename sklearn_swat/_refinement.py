@@ -1,4 +1,4 @@
-"""Refining a network in weight space: its structure stays, its live weights move.
+"""Refining a network in weight space: its live weights move, and none is added.
 
 L-BFGS while the network is large, Levenberg-Marquardt [1]_ once it is small.
 
@@ -52,10 +52,10 @@ def refine(
     tolerance: float = TOLERANCE,
     should_stop: ShouldStop | None = None,
 ) -> SparseMLP:
-    """Optimise the live weights of a network, its structure as it is.
+    """Optimise the live weights of a network; none is added.
 
-    Numbers that come to nothing are removed, though, and neurons that come to say the same are
-    made to do so exactly.
+    Numbers that come to nothing are removed, and neurons that come to say the same are made to do
+    so exactly.
 
     Parameters
     ----------

@@ -143,8 +143,9 @@ def search(
     stage = Stage(control, "descent", "verdict", settings.n_verdicts)
 
     def stopped_at(descent: Descent) -> SearchResult:
-        decoded = [problem.point(network) for network in _networks(descent, screening)]
-        return _result(problem, [constant, *decoded], choice, descent)
+        found = _networks(descent, screening)
+        decoded = [problem.point(network) for network in (constant.network, *found)]
+        return _result(problem, decoded, choice, descent)
 
     def report(descent: Descent) -> bool:
         control.say(_verdict_line(descent.history[-1]))
@@ -209,6 +210,9 @@ def search(
     # What descent found was judged at its luckiest step: it is an answer only where no pruning
     # path is.
     if not all_ran:
+        if all(point.network.is_constant for point in points):
+            # Rows are not left out of what descent found, and so not of the constant.
+            points = [problem.point(constant.network)]
         points += [problem.point(network) for network in networks]
     if not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
@@ -400,15 +404,18 @@ def _refit(
     each of them once: they are kept in `known`.
     """
     if isinstance(point, AveragePoint):
-        network = average(
-            [_refit(member, problem, should_stop, known).network for member in point.members]
+        network = merge_neurons(
+            average([_refit(each, problem, should_stop, known).network for each in point.members])
         )
     elif (key := (point.network, point.validation_loss)) in known:
         network = known[key]
     elif not point.network.is_constant:
-        network = known[key] = merge_neurons(problem.refine(point, should_stop))
+        network = merge_neurons(problem.refine(point, should_stop))
+        if folded_nnz(network) > point.nnz:  # its neurons are no longer alike: as one, then
+            network = merge_neurons(problem.refine(replace(point, unmerged=None), should_stop))
+        known[key] = network
     else:
         network = problem.constant(of_all_rows=True)
-    refitted = replace(point, network=network)
-    is_no_larger = refitted.nnz <= point.nnz  # it would be if neurons were no longer alike
+    refitted = replace(point, network=network, unmerged=None)
+    is_no_larger = refitted.nnz <= point.nnz
     return refitted if is_no_larger and problem.scaling.can_fold(network) else point

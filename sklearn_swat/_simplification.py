@@ -122,14 +122,26 @@ def merge_neurons(network: SparseMLP) -> SparseMLP:
         after = weights[layer + 1]
         for twin in _twins(weights[layer], biases[layer], names, EXACT):
             outgoing = after[twin.neuron].copy()
+            total = _sum(after[twin.leader], twin.factor * outgoing)
+            if not np.isfinite(total).all():
+                continue
             if names[twin.neuron] == "sigmoid" and twin.factor < 0:  # 1 less that of the other
-                biases[layer + 1] += outgoing
-            after[twin.leader] += twin.factor * outgoing
-            after[twin.neuron] = 0
+                biases[layer + 1] = _sum(biases[layer + 1], outgoing)
+            after[twin.leader], after[twin.neuron] = total, 0
             is_merged = True
     if not is_merged:
         return network
-    return fold_linear_layers(replace(network, weights=tuple(weights), biases=tuple(biases)))
+    merged = fold_linear_layers(replace(network, weights=tuple(weights), biases=tuple(biases)))
+    # Opposite sigmoid neurons may fill biases that were zero.
+    return merged if folded_nnz(merged) < folded_nnz(network) else network
+
+
+def _sum(one: Array, other: Array) -> Array:
+    """Add, and leave nothing of what cancels but for rounding."""
+    with np.errstate(over="ignore"):
+        total = one + other
+        rounding = 4 * np.finfo(np.float64).eps * (np.abs(one) + np.abs(other))
+    return np.where(np.abs(total) <= rounding, 0.0, total)
 
 
 @dataclass(frozen=True)

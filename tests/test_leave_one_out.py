@@ -214,3 +214,25 @@ def test_one_target_far_off_does_not_speak_for_the_constant(row):
     model = SWATRegressor(random_state=0).fit(X, y)
     assert model.score(X, truth) > 0.3
     assert all(point.validation_loss < model.path_[0].validation_loss for point in model.path_[1:])
+
+
+@pytest.mark.parametrize("settings", [{"refine": False}, {"max_time": 0.0}])
+def test_without_paths_one_target_far_off_does_not_speak_against_the_constant(settings):
+    """Rows are not left out of what a descent found, and so not of the constant either."""
+    rng = np.random.RandomState(1)
+    X, y = rng.standard_normal((120, 4)), rng.standard_normal(120)
+    y[1] = 60
+    model = SWATRegressor(depth=[1], random_state=1, **settings).fit(X, y)
+    assert model.path_[0].validation_loss < 0.1
+    refined = SWATRegressor(depth=[1], max_iter=5, random_state=1).fit(X, y)
+    assert refined.path_[0].validation_loss > 0.5
+
+
+def test_row_weights_of_regressions_take_nothing_from_the_prior():
+    """They may say how exactly targets are known: many that are known little, few well."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((500, 5))
+    deviation = np.exp(2 * rng.standard_normal(500))
+    y = X[:, 0] + np.abs(X[:, 1]) + deviation * rng.standard_normal(500)
+    model = SWATRegressor(random_state=0).fit(X, y, sample_weight=deviation**-2)
+    assert model.score(X, X[:, 0] + np.abs(X[:, 1])) > 0.95

@@ -1,5 +1,6 @@
 """The same function in fewer numbers."""
 
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from sklearn_swat import SWATClassifier
+from sklearn_swat import SWATClassifier, _search
+from sklearn_swat._averages import AveragePoint
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._penalised_loss import Objective
@@ -100,25 +102,66 @@ def test_what_is_linear_once_neurons_are_merged_is_multiplied_out():
     np.testing.assert_allclose(merged.predict(X), network.predict(X), rtol=1e-12)
 
 
-@given(seed=st.integers(0, 10**6), n_twins=st.integers(1, 5), depth=st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
-def test_merging_never_changes_the_function_nor_adds_numbers(seed, n_twins, depth):
+@given(
+    seed=st.integers(0, 10**6),
+    n_twins=st.integers(1, 5),
+    depth=st.integers(1, 3),
+    density=st.sampled_from([0.4, 0.7, 1.0]),
+)
+@settings(max_examples=100, deadline=None)
+def test_merging_never_changes_the_function_nor_adds_numbers(seed, n_twins, depth, density):
     rng = np.random.default_rng(seed)
     sizes = (3, *rng.integers(1, 5, depth), 2)
     names = [rng.choice(["tanh", "sigmoid", "leaky_relu", "identity"], n) for n in sizes[1:-1]]
     network = random_network(sizes, [tuple(each.tolist()) for each in names], seed)
-    for _ in range(n_twins):
+    network = replace(
+        network,
+        weights=tuple(w * (rng.random(w.shape) < density) for w in network.weights),
+        biases=tuple(b * (rng.random(b.shape) < density) for b in network.biases),
+    )
+    for _ in range(n_twins if network.depth else 0):
         layer = int(rng.integers(network.depth))
         neuron = int(rng.integers(len(network.activations[layer])))
         factor = float(rng.choice([1.0, -1.0, 0.5, -3.0]))
+        n_after = len(network.biases[layer + 1])
         network = with_twin(
-            network, layer, neuron, factor, rng.standard_normal(len(network.biases[layer + 1]))
-        )
+            network, layer, neuron, factor,
+            rng.standard_normal(n_after) * (rng.random(n_after) < density),
+        )  # fmt: skip
+        if not network.depth:  # the twin went with its neuron
+            break
     merged = merge_neurons(network)
     X = rng.standard_normal((40, 3))
     np.testing.assert_allclose(merged.predict(X), network.predict(X), rtol=1e-8, atol=1e-8)
     assert folded_nnz(merged) <= folded_nnz(network)
     assert merge_neurons(merged) is merged
+
+
+def test_opposite_sigmoids_are_left_where_they_would_fill_more_biases_than_they_save():
+    weights = (
+        np.array([[1.0, -1.0]]),
+        np.array([[1.0, 2.0, 3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 4.0, 5.0, 6.0]]),
+        np.arange(1.0, 7.0)[:, None],
+    )
+    biases = (np.zeros(2), np.zeros(6), np.zeros(1))
+    network = SparseMLP(weights, biases, (("sigmoid",) * 2, ("tanh",) * 6))
+    assert merge_neurons(network) is network
+
+
+def test_nothing_is_left_of_neurons_that_cancel():
+    names = (("tanh",) * 4,)
+    incoming, biases = (
+        np.array([[1.5, 1.5, 1.5, 0.5]]),
+        (np.array([0.1, 0.1, 0.1, 0.0]), np.ones(1)),
+    )
+    outgoing = np.array([[0.1], [0.2], [-0.3], [2.0]])
+    assert 0.1 + 0.2 - 0.3 != 0
+    merged = merge_neurons(SparseMLP((incoming, outgoing), biases, names))
+    assert merged.hidden_layer_sizes == (1,)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        huge = SparseMLP((incoming, np.full((4, 1), 1e308)), biases, names)
+        assert np.isfinite(merge_neurons(huge).weights[1]).all()
 
 
 def test_neurons_that_are_all_but_equal_are_made_so():
@@ -187,6 +230,33 @@ def test_a_neuron_that_the_prior_drives_to_nothing_is_removed():
     refined = refine(network, rows, LOSSES["logistic"], l2=1e-3, max_iter=2000, tolerance=0)
     assert refined.nnz < network.nnz
     assert all(np.abs(w[w != 0]).min() > 1e-7 for w in refined.weights)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_network_is_refitted_also_where_its_neurons_part(monkeypatch, seed):
+    X, y = load_iris(return_X_y=True)
+    judged, refitted = [], []
+
+    def spy(point, *arguments):
+        found = refit(point, *arguments)
+        if not (isinstance(point, AveragePoint) or point.network.is_constant):
+            judged.append(point)
+            refitted.append(found)
+        return found
+
+    refit = _search._refit
+    monkeypatch.setattr(_search, "_refit", spy)
+    SWATClassifier(random_state=seed).fit(X[::2], y[::2])
+    merged = [
+        (before, after)
+        for before, after in zip(judged, refitted, strict=True)
+        if before.unmerged is not None
+    ]
+    assert all(after.nnz <= before.nnz for before, after in merged)
+    # One that is as good as a refit under the prior is kept as it is.
+    changed = [after for before, after in merged if after.network is not before.network]
+    assert len(changed) > 0.8 * len(merged) > 0
+    assert all(after.unmerged is None for after in changed)
 
 
 @pytest.mark.parametrize(("load", "seed"), [(load_iris, 1), (load_breast_cancer, 0)])

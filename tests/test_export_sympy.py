@@ -76,3 +76,12 @@ def test_symbols_may_be_given_by_their_names():
     model = SWATRegressor(depth=1, max_iter=0, random_state=0).fit(X, X[:, 0])
     (expression,) = to_sympy(model, symbols=["a", "b"])
     assert expression.free_symbols == {sympy.Symbol("a")}
+
+
+def test_symbols_are_one_for_each_feature():
+    X = np.random.RandomState(0).standard_normal((30, 2))
+    model = SWATRegressor(depth=1, max_iter=0, random_state=0).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="names features alike"):
+        to_sympy(model, symbols=["a", "a"])
+    with pytest.raises(TypeError, match="is one text: pass a sequence"):
+        to_sympy(model, symbols="ab")

@@ -37,11 +37,11 @@ def to_sympy(estimator: Any, symbols: Sequence[Any] | None = None) -> list[Any]:
     Raises
     ------
     TypeError
-        If `estimator` is no SWAT estimator.
+        If `estimator` is no SWAT estimator, or `symbols` are one text.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     ValueError
-        If there is not one symbol per feature.
+        If there is not one symbol per feature, or two are the same.
     ImportError
         If SymPy is not installed.
 
@@ -67,9 +67,13 @@ def to_sympy(estimator: Any, symbols: Sequence[Any] | None = None) -> list[Any]:
     sympy = require("sympy")
     if symbols is None:
         symbols = [sympy.Symbol(name) for name in _symbol_names(input_names(estimator), sympy)]
+    if isinstance(symbols, str):
+        raise TypeError(f"symbols={symbols!r} is one text: pass a sequence with a name for each")
     if len(symbols) != network.n_features:
         raise ValueError(f"symbols has {len(symbols)} entries, but {network.n_features} are needed")
     symbols = [sympy.Symbol(each) if isinstance(each, str) else each for each in symbols]
+    if len(set(symbols)) < len(symbols):
+        raise ValueError(f"symbols={symbols} names features alike: pass a name of its own for each")
 
     def apply(name: str, *arguments: Any) -> Any:
         # Unevaluated: SymPy would search long for what it could simplify, and find nothing.

@@ -146,12 +146,6 @@ class FittedNetwork:
         return self.network_
 
     @property
-    def _position(self) -> int:
-        """Where on the front the chosen network is."""
-        check_is_fitted(self)
-        return [point.network for point in self.path_].index(self.network_)
-
-    @property
     def selected_features_(self) -> NDArray[np.intp]:
         """Ascending indices of the features that the chosen network uses."""
         return self._fitted_network.used_features

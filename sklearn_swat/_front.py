@@ -174,6 +174,11 @@ def affordable(path: Sequence[PathPoint], max_nnz: int) -> Sequence[PathPoint]:
     return path[:n_within]
 
 
+def position(path: Sequence[PathPoint], network: SparseMLP) -> int:
+    """Return where on a front a network is."""
+    return [point.network for point in path].index(network)
+
+
 def non_zeros(n: int) -> str:
     """Return how messages call so many of them."""
     return f"{n} non-zero{'s' * (n != 1)}"

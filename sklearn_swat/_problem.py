@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 
 from ._canonical import Columns, canonical_rows, counting_rows
 from ._draws import independent_draws
-from ._leave_one_out import leave_one_out_of_constant
 from ._losses import Loss, normalised_loss
 from ._network import SparseMLP
 from ._preprocessing import Scaling, representative_rows, split_rows, total_weight
-from ._pruning import PathPoint, constant_network, judge, pareto_front, prior_strength
+from ._pruning import (
+    PathPoint,
+    constant_network,
+    judge,
+    judged_constant,
+    pareto_front,
+    prior_strength,
+)
 from ._refinement import TOLERANCE, ShouldStop, refine
 from ._rows import Rows, take_rows
 from ._screening import Screening, screen
@@ -190,16 +196,14 @@ class Problem:
     @cached_property
     def constant_point(self) -> PathPoint:
         """The best constant of the training rows with its losses."""
-        constant = self.constant()
+        rows, reference = (self.train, self.validation), self.reference or 1.0
         with one_blas_thread():
-            left_out = leave_one_out_of_constant(constant.biases[0], self.train, self.loss)
-        return self.point(constant, left_out)
+            return judged_constant(self.linear(), *rows, self.loss, reference)
 
     @one_blas_thread()
-    def constant(self, of_all_rows: bool = False) -> SparseMLP:
-        """Return the best constant of the training rows, or of all."""
-        rows = self.rows if of_all_rows else self.train
-        return constant_network(self.linear(), rows, self.loss)
+    def constant(self) -> SparseMLP:
+        """Return the best constant of all rows."""
+        return constant_network(self.linear(), self.rows, self.loss)
 
 
 def _split(

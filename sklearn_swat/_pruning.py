@@ -182,20 +182,19 @@ def pruning_rounds(
         l2 = prior_strength(point, train, loss)
         is_rough = point.validation_loss > _PRECISE_BELOW
         with one_blas_thread(), np.errstate(all="ignore"):
-            objective = Objective(network, train, loss, l2)
-            rough = objective.in_single() if is_rough else objective
+            objective, rough = _objectives(network, train, loss, l2, is_rough)
             x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
             left = without_negligible(objective, x)
             if (network := objective.to_network(left)).is_constant:
                 break
             if (left != x).any():
-                objective = Objective(network, train, loss, l2)
-                rough = objective.in_single() if is_rough else objective
+                objective, rough = _objectives(network, train, loss, l2, is_rough)
                 x = objective.start
             inverse, left_out = None, None
             if can_leave_out(train, loss, len(x)):
                 inverse, left_out = _leave_out(objective, x)
-            shown = with_equal_neurons(objective, x)
+            equal = with_equal_neurons(objective, x)
+            shown = network if equal is x else objective.to_network(equal)
             point = judge(shown, train, validation, loss, reference, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
@@ -203,8 +202,7 @@ def pruning_rounds(
             if may_grow and network.depth and size <= _GROWS_BELOW:
                 count = max(_FEWEST_GROWN, int(_GROWN * size))
                 larger = Objective(network, train, loss, l2, features).more(count)
-                grown = Objective(larger, train, loss, l2)
-                rough_grown = grown.in_single() if is_rough else grown
+                grown, rough_grown = _objectives(larger, train, loss, l2, is_rough)
                 x_grown = minimise(rough_grown, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
                 if grown.value(x_grown) <= objective.value(x):
                     objective, rough, x, inverse = grown, rough_grown, x_grown, None
@@ -214,10 +212,16 @@ def pruning_rounds(
             network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, grows and not may_grow
     with one_blas_thread():
-        constant = constant_network(network, train, loss)
-        left_out = leave_one_out_of_constant(constant.biases[0], train, loss)
-        point = judge(constant, train, validation, loss, reference, left_out)
+        point = judged_constant(network, train, validation, loss, reference)
     yield point
+
+
+def _objectives(
+    network: SparseMLP, train: Rows, loss: Loss, l2: float, is_rough: bool
+) -> tuple[Objective, Objective]:
+    """Return a network's objective, and what it is minimised by: in single precision if rough."""
+    objective = Objective(network, train, loss, l2)
+    return objective, objective.in_single() if is_rough else objective
 
 
 def prior_strength(point: PathPoint, rows: Rows, loss: Loss) -> float:
@@ -307,6 +311,15 @@ def constant_network(network: SparseMLP, rows: Rows, loss: Loss) -> SparseMLP:
     weights = np.zeros((network.n_features, network.n_outputs))
     bias = loss.constant(rows.target, rows.weight)
     return SparseMLP((weights,), (bias,), (), network.out_activation)
+
+
+def judged_constant(
+    network: SparseMLP, train: Rows, validation: Rows, loss: Loss, reference: float
+) -> PathPoint:
+    """Return the best constant, shaped as `network`, judged by rows of both kinds as others are."""
+    constant = constant_network(network, train, loss)
+    left_out = leave_one_out_of_constant(constant.biases[0], train, loss)
+    return judge(constant, train, validation, loss, reference, left_out)
 
 
 def _leave_out(objective: Objective, x: Array) -> tuple[Array | None, Array | None]:

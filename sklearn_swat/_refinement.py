@@ -87,9 +87,9 @@ def refine(
         if before <= after or not np.isfinite(after):
             return network
         left = without_negligible(objective, x)
-        if objective.data_loss(left) > before:
+        if left is not x and objective.data_loss(left) > before:
             left = x
-        return with_equal_neurons(objective, left, highest=before)
+        return objective.to_network(with_equal_neurons(objective, left, highest=before))
 
 
 def without_negligible(objective: Objective, x: Array) -> Array:
@@ -101,8 +101,8 @@ def without_negligible(objective: Objective, x: Array) -> Array:
     return np.where(may_go & (saliency <= NEGLIGIBLE_SHARE * objective.value(x)), 0.0, x)
 
 
-def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) -> SparseMLP:
-    """Return the network of optimised parameters, with neurons equal that are all but so.
+def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) -> Array:
+    """Make neurons of optimised parameters (p,) equal that are all but so.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) 
 
     Returns
     -------
-    SparseMLP
-        Its data loss is at most higher by `ALIKE_SHARE`.
+    ndarray of shape (p,)
+        Their data loss is at most higher by `ALIKE_SHARE`; `x` itself if none are.
     """
     layers = objective.layers(x, np.float64)
     if groups := find_alike(*layers, objective.network.activations):
@@ -124,7 +124,7 @@ def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) 
             trial = objective.parameters_of(*equal)
             if objective.data_loss(trial) <= limit:
                 x, layers = trial, equal
-    return objective.to_network(x)
+    return x
 
 
 def minimise(

@@ -415,7 +415,7 @@ def _refit(
             network = merge_neurons(problem.refine(replace(point, unmerged=None), should_stop))
         known[key] = network
     else:
-        network = problem.constant(of_all_rows=True)
+        network = problem.constant()
     refitted = replace(point, network=network, unmerged=None)
     is_no_larger = refitted.nnz <= point.nnz
     return refitted if is_no_larger and problem.scaling.can_fold(network) else point

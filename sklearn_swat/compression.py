@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from ._classifier import SWATClassifier
 from ._control import Deadline, Task
+from ._front import position
 from ._network import MAX_DEPTH
 from ._regressor import SWATRegressor
 from ._rows import Rows
@@ -63,16 +64,16 @@ class Compression:
     @property
     def fidelity(self) -> float:
         """R2 of the small network's outputs against the MLP's, on the held-out rows."""
-        return float(self.path_fidelity[self.estimator._position])
+        return float(self.path_fidelity[self._position])
 
     @property
     def agreement(self) -> float | None:
         """Share of the held-out rows of the same class; None for a regression."""
-        return (
-            None
-            if self.path_agreement is None
-            else float(self.path_agreement[self.estimator._position])
-        )
+        return None if self.path_agreement is None else float(self.path_agreement[self._position])
+
+    @property
+    def _position(self) -> int:
+        return position(self.estimator.path_, self.estimator.network_)
 
     def select(
         self, *, max_nnz: int | None = None, min_fidelity: float | None = None

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_swat import SWATClassifier, SWATRegressor
-from sklearn_swat._front import feature_importances, find
+from sklearn_swat._front import feature_importances, find, position
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._pruning import PathPoint, judge
@@ -371,7 +371,7 @@ def test_budgets_count_as_the_front_does():
     assert len(sizes) > 2
     for budget in range(sizes[0], sizes[-1] + 1):
         selected = model.select(max_nnz=budget)
-        assert selected.path_[selected._position].nnz <= budget
+        assert selected.path_[position(selected.path_, selected.network_)].nnz <= budget
     with pytest.raises(ValueError, match="the smallest network of the front has 2 non-zeros"):
         model.select(max_nnz=1)
 

@@ -198,12 +198,14 @@ def test_neurons_are_made_equal_only_if_the_loss_lets_them():
     weights = (np.array([[1.5, 1.52], [0.0, 0.0], [0.0, 0.0]]), np.array([[0.5], [0.5]]))
     alike = SparseMLP(weights, (np.zeros(2), np.zeros(1)), (("tanh",) * 2,))
     objective = Objective(alike, rows, SQUARED, l2=1e-4)
-    assert merge_neurons(with_equal_neurons(objective, objective.start)).nnz == 2
+    equal = objective.to_network(with_equal_neurons(objective, objective.start))
+    assert merge_neurons(equal).nnz == 2
     # Their difference, a slope, is what says something here.
     telling = replace(alike, weights=(weights[0], np.array([[100.0], [-100.0]])))
     target = telling.decision_function(rows.X)
     objective = Objective(telling, replace(rows, target=target), SQUARED, l2=0.0)
-    assert with_equal_neurons(objective, objective.start).nnz == telling.nnz
+    equal = objective.to_network(with_equal_neurons(objective, objective.start))
+    assert equal.nnz == telling.nnz
 
 
 def test_numbers_that_do_nothing_are_removed_and_small_ones_that_do_are_not():

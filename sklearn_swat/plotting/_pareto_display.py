@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 
+from .._front import position
 from ._drawable import check_drawable
 from ._style import (
     FONT_SIZE,
@@ -137,7 +138,7 @@ class ParetoDisplay:
             nnz=nnz,
             values=values,
             value_name=value_name,
-            chosen=[point.network for point in estimator.path_].index(estimator.network_),
+            chosen=position(estimator.path_, estimator.network_),
             reference=reference,
         )
         return display.plot(ax)

@@ -110,6 +110,15 @@ class SparseMLP:
         operators = [_compressed(w.T) for w in weights]
         return list(zip(operators, (b[:, None] for b in self.biases), slices, strict=True))
 
+    @cached_property
+    def _is_moderate(self) -> bool:
+        """Whether no sum overflows of features whose squares do not."""
+        reach = np.full(self.n_features, np.sqrt(np.finfo(np.float64).max))
+        with np.errstate(over="ignore"):
+            for weight, bias in zip(self.weights, self.biases, strict=True):
+                reach = reach @ np.abs(weight) + np.abs(bias) + 1.0  # sigmoid(0) is not 0
+        return bool(np.isfinite(reach).all())
+
     def __getstate__(self) -> tuple[Any, ...]:
         return *pack(self.weights, self.biases, self.activations), self.out_activation
 
@@ -213,12 +222,17 @@ class SparseMLP:
     def _forward_block(self, X: Array) -> Array:
         """(rows, n_features) -> (n_outputs, rows), one contiguous line per neuron."""
         hidden = np.ascontiguousarray(X.T[self.used_features])
-        for operator, bias, groups in self._layers:
-            # A sparse product adds in index order for every row alike; a BLAS product
-            # may round differently from one number of rows to the next.
-            hidden = _affine(operator, hidden, bias)
-            for name, group in groups:
-                hidden[group] = ACTIVATIONS[name].value(hidden[group])
+        with np.errstate(over="ignore", invalid="ignore"):
+            # One pass over the features says that no sum in any layer can overflow.
+            is_moderate = self._is_moderate and np.isfinite(np.einsum("ij,ij->", hidden, hidden))
+            for operator, bias, groups in self._layers:
+                # A sparse product adds in index order for every row alike; a BLAS product
+                # may round differently from one number of rows to the next.
+                sums = operator @ hidden
+                sums += bias
+                hidden = sums if is_moderate else _saturated(sums, operator, hidden, bias)
+                for name, group in groups:
+                    ACTIVATIONS[name].value(hidden[group], out=hidden[group])
         return hidden
 
     # ------------------------------------------------------------ from and to others
@@ -377,20 +391,17 @@ def _compressed(matrix: Array) -> Any:
     return csr_array(parts, shape=matrix.shape)
 
 
-def _affine(operator: Any, hidden: Array, bias: Array) -> Array:
-    """Compute ``operator @ hidden + bias``, saturated at the largest number: (n_out, rows)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = operator @ hidden
-        sums += bias
-        if not np.isfinite(sums.sum()):
-            overflows = ~np.isfinite(sums).all(axis=0) & np.isfinite(hidden).all(axis=0)
-            # Once more in units of the largest factors, where no part of a sum overflows.
-            largest = np.abs(operator.data).max(initial=1.0)
-            magnitude = np.abs(hidden[:, overflows]).max(axis=0, initial=1.0)
-            again = (operator / largest) @ (hidden[:, overflows] / magnitude)
-            again = (again + bias / largest / magnitude) * largest * magnitude
-            sums[:, overflows] = np.nan_to_num(again)
-    return np.asarray(sums)
+def _saturated(sums: Array, operator: Any, hidden: Array, bias: Array) -> Array:
+    """Return ``operator @ hidden + bias`` with what overflowed at the largest number, in place."""
+    if not np.isfinite(sums.sum()):
+        overflows = ~np.isfinite(sums).all(axis=0) & np.isfinite(hidden).all(axis=0)
+        # Once more in units of the largest factors, where no part of a sum overflows.
+        largest = np.abs(operator.data).max(initial=1.0)
+        magnitude = np.abs(hidden[:, overflows]).max(axis=0, initial=1.0)
+        again = (operator / largest) @ (hidden[:, overflows] / magnitude)
+        again = (again + bias / largest / magnitude) * largest * magnitude
+        sums[:, overflows] = np.nan_to_num(again)
+    return sums
 
 
 def output_activation(raw: Array, name: str) -> Array:

@@ -227,7 +227,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     def _settings(self, n_outputs: int) -> DescentSettings:
         """Translate the parameters for the descent."""
         start = self._start_network(n_outputs)
-        n_slots, max_width = widths_of(self.max_width, start, n_outputs)
+        n_slots, max_width = widths_of(self.max_width, start, self.n_features_in_, n_outputs)
         depths = depths_of(self.depth)
         check_width(n_slots, depths, int(self.n_restarts))
         return DescentSettings(

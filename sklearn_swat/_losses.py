@@ -28,13 +28,22 @@ _SMALLEST_SHARE = 1e-10
 
 def _shares(weight: Array) -> Array:
     """Row weights (n,) as shares that sum to one."""
+    return weight / _total(weight)
+
+
+def _total(weight: Array) -> float:
     total = float(weight.sum())
     if not (np.isfinite(total) and total > 0):
         raise ValueError(
             f"the row weights sum to {total}, but must sum to a positive number: "
             "pass at least one row with a positive finite weight"
         )
-    return weight / total
+    return total
+
+
+def _class_shares(target: Array, weight: Array) -> Array:
+    """Shares (k,) of the labels: those of equally many rows are equal to the last bit."""
+    return np.asarray(weight @ target / _total(weight))
 
 
 class Loss(ABC):
@@ -291,7 +300,8 @@ class LogisticLoss(Loss):
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the log-odds of every label, clipped."""
-        share = np.clip(_shares(weight) @ target, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+        share = _class_shares(target, weight)
+        share = np.clip(share, _SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
         return np.asarray(np.log(share) - np.log1p(-share))
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
@@ -326,7 +336,7 @@ class SoftmaxLoss(Loss):
 
     def constant(self, target: Array, weight: Array) -> Array:
         """Return the logarithms of the class shares, clipped below."""
-        return np.asarray(np.log(np.maximum(_shares(weight) @ target, _SMALLEST_SHARE)))
+        return np.asarray(np.log(np.maximum(_class_shares(target, weight), _SMALLEST_SHARE)))
 
     def _row_losses(self, raw: Array, target: Array) -> Array:
         # SciPy's logsumexp, five times as fast: pruning calls this ten thousand times.

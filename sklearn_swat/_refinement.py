@@ -38,7 +38,7 @@ FIRST_DAMPING, LEAST_DAMPING, DAMPING_FACTOR, DISTRUST = 1e-3, 1e-8, 8.0, 2.0
 TRUSTED, DISTRUSTED = 0.75, 0.25  # shares of the promised gain: most, and little
 # Numbers below the first of these do nothing if the loss without them, by its curvature, rises by
 # less than the second, a share of it. Neurons are made equal where it rises by less than the third.
-NEGLIGIBLE, NEGLIGIBLE_SHARE, ALIKE_SHARE = 1e-4, 1e-10, 1e-4
+NEGLIGIBLE, NEGLIGIBLE_SHARE, ALIKE_SHARE = 1e-2, 1e-10, 1e-4
 LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain; a share where the loss is above 1
 
 

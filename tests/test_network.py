@@ -190,7 +190,8 @@ def test_prediction_leaves_nothing_behind_in_a_pickle():
     network.predict(np.zeros((5, 3)))
     assert pickle.dumps(network) == before
     layers = set(vars(network)) - attributes
-    assert layers == {"_layers", "_is_moderate"}  # what every prediction needs, and nothing of this one
+    # What every prediction needs, and nothing of this one.
+    assert layers == {"_layers", "_is_moderate"}
     network.predict(np.zeros((7, 3)))
     assert set(vars(network)) == attributes | layers
 

@@ -125,7 +125,14 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         return page_of(type(self).__name__)
 
     # ------------------------------------------------------------------------ fitting
-    def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        classes: Any = None,
+        held_out: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Self:
         """Search, and keep the result: all of it at once, at the end.
 
         Whatever ends a fit early, it leaves this estimator as it was before or as it is
@@ -136,10 +143,36 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         fitted = copy.copy(self)
         with np.errstate(all="ignore"):  # as in validate_rows
             rows, loss_name = fitted._encode(X, y, sample_weight, classes)
-        return self._fit_rows(fitted, rows, loss_name, deadline, task)
+            judging = fitted._encode_held_out(*held_out)
+        return self._fit_rows(fitted, rows, loss_name, deadline, task, judging)
+
+    def _encode_held_out(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
+        """Check and encode the rows that judge, if there are any; the others have been seen."""
+        parts = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+        if all(part is None for part in parts.values()):
+            return None
+        if X is None or y is None:
+            given = ", ".join(name for name, part in parts.items() if part is not None)
+            raise ValueError(
+                f"{given} without {'X_val' if X is None else 'y_val'}: pass both, or neither"
+            )
+        try:
+            rows, _ = self._encode(X, y, sample_weight, reset=False)
+            if not rows.weight.any():
+                raise ValueError("all weights are 0; give one row at least a positive weight")
+        except (ValueError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val, y_val: {error}") from None
+        return rows
 
     def _fit_rows(
-        self, fitted: Self, rows: Rows, loss_name: str, deadline: Deadline, task: Task
+        self,
+        fitted: Self,
+        rows: Rows,
+        loss_name: str,
+        deadline: Deadline,
+        task: Task,
+        held_out: Rows | None = None,
     ) -> Self:
         """Search, and take over the state of `fitted`, which has seen the data, with the result."""
         import_torch()
@@ -157,6 +190,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
             control=control,
+            held_out=held_out,
         )
         self.__dict__ = vars(fitted) | _attributes(result, control.stop_reason)
         task.end(lambda: {})  # the estimator is what it is after a fit already

@@ -97,7 +97,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on.
+        Share of the rows that networks are judged on, unless `fit` is given others for it
+        (`X_val`).
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.
@@ -233,7 +234,16 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Find the network.
 
         Parameters
@@ -244,6 +254,13 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
             Class labels, or a 0/1 indicator matrix of several labels.
         sample_weight : array-like of shape (n_samples,), default=None
             A row of weight 2 counts exactly as two rows. None weighs all alike.
+        X_val : array-like of shape (n_val, n_features), default=None
+            Rows that judge the networks, which then are fitted to those of `X` alone, all
+            of them. None lets a share of the rows judge, `validation_fraction`, drawn by
+            chance: right unless rows depend on one another, as those of one patient or of
+            one day do. In a `Pipeline`, ``transform_input=["X_val"]`` transforms them.
+        y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
+        sample_weight_val : array-like of shape (n_val,), default=None
 
         Returns
         -------
@@ -254,7 +271,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         ValueError
             If the data or a parameter cannot be used; the message says which and why.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -433,8 +450,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         if unknown.size:
             raise ValueError(
                 f"y has the classes {unknown.tolist()}, which are not among "
-                f"{self.classes_.tolist()}; name all classes in the first call of partial_fit, or "
-                "call fit to start anew"
+                f"{self.classes_.tolist()}; leave such rows out, name all classes in the first "
+                "call of partial_fit, or call fit to start anew"
             )
         target = np.zeros((len(y), n_labels))
         target[is_counting, np.searchsorted(self.classes_, found)] = 1

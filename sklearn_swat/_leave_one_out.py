@@ -37,6 +37,8 @@ def can_leave_out(rows: Rows, loss: Loss, n_weights: int) -> bool:
     Of log-losses the step gains nothing: it is far from what a refit does where classes
     are all but certain.
     """
+    if not rows.may_be_left_out:
+        return False
     n_targets = rows.target.size
     is_cheap = (
         min(n_targets, n_weights) <= LARGEST_MATRIX

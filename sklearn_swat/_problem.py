@@ -38,6 +38,7 @@ SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
 REFIT, LONG_REFIT, LITTLE_LOSS = (60, TOLERANCE), (240, 1e-5), 0.01
+FARTHEST = 1e15  # deviations at which rows of others count: the square is a float32
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 
@@ -60,18 +61,30 @@ class Problem:
         loss: Loss,
         validation_fraction: float,
         random_state: np.random.RandomState,
+        held_out: Rows | None = None,
     ) -> Problem:
-        X, target, weight, draws = counting_rows(data.X, data.target, data.weight, data.draws)
+        """Standardise and split rows; where rows are `held_out`, these judge, and all others train.
+
+        `held_out` tell nothing but how good networks are: neither scaling nor order is theirs.
+        """
         is_regression = loss.name == "squared_error"
-        columns = Columns.of(X, target, weight, one_hot=loss.name == "softmax")
-        X, target = columns.arrange(X, target, is_regression=is_regression)
-        X, target, weight, n_equal = canonical_rows(X, target, weight, draws)
-        scaling = Scaling.of(X, target, weight, is_regression=is_regression)
-        draws = independent_draws(n_equal, X)
-        rows = Rows(scaling.scale_inputs(X), scaling.scale_targets(target), weight, draws)
-        # Probabilities to be reproduced are split as numbers are: they form no classes.
-        has_classes = loss.has_labels(target)
-        train, validation = _split(rows, validation_fraction, random_state, has_classes)
+        counting = _counting(data)
+        columns = Columns.of(
+            counting.X, counting.target, counting.weight, one_hot=loss.name == "softmax"
+        )
+        arranged = _arranged(counting, columns, is_regression)
+        scaling = Scaling.of(
+            arranged.X, arranged.target, arranged.weight, is_regression=is_regression
+        )
+        rows = _scaled(arranged, scaling)
+        if held_out is None:
+            # Probabilities to be reproduced are split as numbers are: they form no classes.
+            has_classes = loss.has_labels(arranged.target)
+            train, validation = _split(rows, validation_fraction, random_state, has_classes)
+        else:
+            rows = train = replace(rows, may_be_left_out=False)
+            judging = _arranged(_counting(held_out), columns, is_regression)
+            validation = _within_reach(_scaled(judging, scaling))
         if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
             train = validation = rows
         raw = columns.on_raw_columns(scaling)
@@ -204,6 +217,31 @@ class Problem:
     def constant(self) -> SparseMLP:
         """Return the best constant of all rows."""
         return constant_network(self.linear(), self.rows, self.loss)
+
+
+def _counting(rows: Rows) -> Rows:
+    """Return the rows that count."""
+    return Rows(*counting_rows(rows.X, rows.target, rows.weight, rows.draws))
+
+
+def _arranged(rows: Rows, columns: Columns, is_regression: bool) -> Rows:
+    """Return rows in their canonical form."""
+    X, target = columns.arrange(rows.X, rows.target, is_regression=is_regression)
+    X, target, weight, n_equal = canonical_rows(X, target, rows.weight, rows.draws)
+    return Rows(X, target, weight, independent_draws(n_equal, X))
+
+
+def _scaled(rows: Rows, scaling: Scaling) -> Rows:
+    """Return rows standardised."""
+    with np.errstate(over="ignore"):  # of rows that the scaling is not of
+        X, target = scaling.scale_inputs(rows.X), scaling.scale_targets(rows.target)
+    return replace(rows, X=X, target=target)
+
+
+def _within_reach(rows: Rows) -> Rows:
+    """Return standardised rows, no value of them so far off that its square overflows."""
+    X, target = (np.clip(part, -FARTHEST, FARTHEST) for part in (rows.X, rows.target))
+    return replace(rows, X=X, target=target)
 
 
 def _split(

@@ -84,9 +84,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on. Where at most 2,000 rows (divided by
-        the number of outputs) are left to train on, these judge as well, each by what
-        the network would say of it had it been left out.
+        Share of the rows that networks are judged on, unless `fit` is given others for it
+        (`X_val`). Where at most 2,000 rows (divided by the number of outputs) are left to
+        train on, these judge as well, each by what the network would say of it had it been
+        left out.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.
@@ -161,7 +162,16 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Find the network.
 
         Parameters
@@ -171,6 +181,13 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             A row of weight 2 counts exactly as two rows. None weighs all alike.
+        X_val : array-like of shape (n_val, n_features), default=None
+            Rows that judge the networks, which then are fitted to those of `X` alone, all
+            of them. None lets a share of the rows judge, `validation_fraction`, drawn by
+            chance: right unless rows depend on one another, as those of one patient or of
+            one day do. In a `Pipeline`, ``transform_input=["X_val"]`` transforms them.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+        sample_weight_val : array-like of shape (n_val,), default=None
 
         Returns
         -------
@@ -181,7 +198,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         ValueError
             If the data or a parameter cannot be used; the message says which and why.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
@@ -250,10 +267,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         weight = validate_weights(sample_weight, X)
         target = y.reshape(len(y), -1)
         if reset:
-            self._is_flat = y.ndim == 1
-        elif target.shape[1] != self.n_outputs_:
+            self._is_flat, self._n_targets = y.ndim == 1, target.shape[1]
+        elif target.shape[1] != self._n_targets:
             raise ValueError(
-                f"y has {target.shape[1]} outputs, but the network has {self.n_outputs_}; pass as "
+                f"y has {target.shape[1]} outputs, but the network has {self._n_targets}; pass as "
                 "many as in the first call, or call fit to start anew"
             )
         return Rows(X, target, weight, count_draws(weight)), "squared_error"

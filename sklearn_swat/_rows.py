@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,16 @@ class Rows:
         Non-negative row weights of any positive sum.
     draws : ndarray of shape (n,), optional
         Whole numbers: independent draws that every row stands for. Without it each is one.
+    may_be_left_out : bool, default=True
+        Whether the others say nothing of a row but what they have in common. Where rows depend
+        on one another, a network has all but seen each that is left out.
     """
 
     X: Array
     target: Array
     weight: Array
     draws: Array | None = None
+    may_be_left_out: bool = True
 
     @property
     def n_draws(self) -> int:
@@ -50,4 +54,6 @@ class Rows:
 def take_rows(rows: Rows, index: NDArray[np.intp]) -> Rows:
     """Return some of the rows."""
     draws = None if rows.draws is None else rows.draws[index]
-    return Rows(rows.X[index], rows.target[index], rows.weight[index], draws)
+    return replace(
+        rows, X=rows.X[index], target=rows.target[index], weight=rows.weight[index], draws=draws
+    )

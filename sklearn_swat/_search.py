@@ -85,6 +85,7 @@ def search(
     random_state: np.random.RandomState,
     n_jobs: int | None,
     control: Control | None = None,
+    held_out: Rows | None = None,
 ) -> SearchResult:
     """Find the front of networks that are worth their size.
 
@@ -108,6 +109,9 @@ def search(
     control : Control, optional
         Told of the progress, and asked whether to go on; on return its `stop_reason`
         says what cut the search short.
+    held_out : Rows, optional
+        Raw rows that judge the networks, of which none is fitted to them. Without it a fraction
+        of `data` does, to all of which the networks are fitted at the end.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def search(
     control = control or Control()
     choice = partial(choose, alpha=settings.alpha, max_nnz=max_nnz)
     descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
-    problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state)
+    problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state, held_out)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     constant = problem.constant_point
     if problem.is_constant:

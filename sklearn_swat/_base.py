@@ -37,6 +37,7 @@ from ._parameters import (
 )
 from ._rows import Rows
 from ._search import SearchResult, search
+from ._validation import in_other_words
 
 
 class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
@@ -158,11 +159,13 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
             )
         try:
             rows, _ = self._encode(X, y, sample_weight, reset=False)
-            if not rows.weight.any():
-                raise ValueError("all weights are 0; give one row at least a positive weight")
         except (ValueError, TypeError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"X_val, y_val: {error}") from None
+            raise in_other_words(error, f"X_val, y_val: {error}") from None
+        if not rows.weight.any():
+            raise ValueError(
+                "X_val, y_val: class_weight gives all rows a weight of 0; pass one at least of a "
+                "class that counts"
+            )
         return rows
 
     def _fit_rows(

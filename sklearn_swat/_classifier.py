@@ -443,15 +443,15 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         if y.ndim != 1:
             raise ValueError(
                 f"y has shape {y.shape}, but was a column of classes in the first call; pass one, "
-                "or call fit to start anew"
+                "or call fit with such y"
             )
         found = y[is_counting]
         unknown = np.setdiff1d(unique_labels(found), self.classes_) if found.size else found
         if unknown.size:
             raise ValueError(
                 f"y has the classes {unknown.tolist()}, which are not among "
-                f"{self.classes_.tolist()}; leave such rows out, name all classes in the first "
-                "call of partial_fit, or call fit to start anew"
+                f"{self.classes_.tolist()}; call fit with rows of them, or name all classes "
+                "in the first call of partial_fit"
             )
         target = np.zeros((len(y), n_labels))
         target[is_counting, np.searchsorted(self.classes_, found)] = 1

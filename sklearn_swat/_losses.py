@@ -42,7 +42,7 @@ def _total(weight: Array) -> float:
 
 
 def _class_shares(target: Array, weight: Array) -> Array:
-    """Shares (k,) of the labels: those of equally many rows are equal to the last bit."""
+    """Shares (k,) of the labels: of whole weights sums are exact, and equal counts stay equal."""
     return np.asarray(weight @ target / _total(weight))
 
 

@@ -114,7 +114,7 @@ class SparseMLP:
     def _is_moderate(self) -> bool:
         """Whether no sum overflows of features whose squares do not."""
         reach = np.full(self.n_features, np.sqrt(np.finfo(np.float64).max))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             for weight, bias in zip(self.weights, self.biases, strict=True):
                 reach = reach @ np.abs(weight) + np.abs(bias) + 1.0  # sigmoid(0) is not 0
         return bool(np.isfinite(reach).all())

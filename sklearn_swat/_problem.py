@@ -38,7 +38,7 @@ SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
 REFIT, LONG_REFIT, LITTLE_LOSS = (60, TOLERANCE), (240, 1e-5), 0.01
-FARTHEST = 1e15  # deviations at which rows of others count: the square is a float32
+FARTHEST = 1e15  # deviations that given rows judge at, at most: float32 holds the square
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
 

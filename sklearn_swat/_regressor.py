@@ -118,9 +118,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     path_ : tuple of PathPoint
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
-        was refitted on all rows (where rows are few, the latter on left-out training
-        rows too); `path_frame` makes a table of it. `partial_fit` moves
-        the numbers of the chosen one alone.
+        was refitted on all rows (of `X`, where `X_val` judges; where rows are few, the
+        latter on left-out training rows too); `path_frame` makes a table of it.
+        `partial_fit` moves the numbers of the chosen one alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
     feature_importances_ : ndarray of shape (n_features,)
@@ -271,7 +271,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         elif target.shape[1] != self._n_targets:
             raise ValueError(
                 f"y has {target.shape[1]} outputs, but the network has {self._n_targets}; pass as "
-                "many as in the first call, or call fit to start anew"
+                "many, or call fit with such y"
             )
         return Rows(X, target, weight, count_draws(weight)), "squared_error"
 

@@ -110,8 +110,8 @@ def search(
         Told of the progress, and asked whether to go on; on return its `stop_reason`
         says what cut the search short.
     held_out : Rows, optional
-        Raw rows that judge the networks, of which none is fitted to them. Without it a fraction
-        of `data` does, to all of which the networks are fitted at the end.
+        Raw rows that networks are judged on, and none is fitted to. Without them a fraction of
+        `data` judges, and networks are fitted to all of it at the end.
 
     Returns
     -------
@@ -218,7 +218,8 @@ def search(
             # Rows are not left out of what descent found, and so not of the constant.
             points = [problem.point(constant.network)]
         points += [problem.point(network) for network in networks]
-    if not refines and settings.max_iter == 0 and settings.start == "data":
+    sees_few = problem.train is not problem.rows
+    if sees_few and not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
         # a start on all rows.
         all_rows = replace(task, train=screening.take(problem.rows))

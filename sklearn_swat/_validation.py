@@ -290,5 +290,9 @@ def _explained(error: Exception, what_is_wrong: Callable[[], str | None]) -> Exc
         hint = what_is_wrong()
     except Exception:  # data so odd that they cannot be looked at: the refusal is what counts
         hint = None
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    return kind(f"{str(error).rstrip()}\n{hint}" if hint else str(error))
+    return in_other_words(error, f"{str(error).rstrip()}\n{hint}" if hint else str(error))
+
+
+def in_other_words(error: Exception, text: str) -> Exception:
+    """Return a refusal of the same kind."""
+    return TypeError(text) if isinstance(error, TypeError) else ValueError(text)

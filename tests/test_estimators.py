@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import (
     load_diabetes,
+    load_digits,
     load_iris,
     make_friedman1,
     make_multilabel_classification,
@@ -204,6 +205,17 @@ def test_a_budget_that_nothing_was_pruned_to_is_told(diabetes, options, way_out)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SWATRegressor(max_nnz=1000, **{**QUICK, **options}).fit(*diabetes)
+
+
+def test_networks_of_many_features_are_wider_unless_a_width_is_given():
+    X, y = load_digits(return_X_y=True)
+    quick = {"depth": 1, "max_iter": 0, "refine": False, "n_restarts": 1, "random_state": 0}
+    widths = {}
+    for width in (None, 12):
+        model = SWATClassifier(max_width=width, **quick).fit(X[:300], y[:300])
+        widths[width] = max(max(p.network.hidden_layer_sizes, default=0) for p in model.path_)
+    assert 20 < widths[None] <= 32  # two per class would be 20
+    assert widths[12] <= 12
 
 
 def test_an_impossible_budget_is_refused_before_the_descent(monkeypatch):

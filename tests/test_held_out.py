@@ -153,7 +153,7 @@ def test_classes(kind):
     assert model.score(rows[new], y[new]) > 0.85
     one_class = rows[judge][:3], np.repeat(y[judge][:1], 3, axis=0)
     model.fit(rows[train], y[train], X_val=one_class[0], y_val=one_class[1])
-    assert np.isfinite(model.predict_proba(rows)[0]).all()
+    assert np.isfinite(model.predict_proba(rows)).all()
 
 
 def test_several_outputs():
@@ -197,8 +197,11 @@ def test_refusals_lose_nothing(model, X_val, y_val, weight_val, message):
 
 def test_refusals_of_names_and_classes():
     rows, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match=r"X_val, y_val: y has the classes \[2\], .*leave such"):
+    with pytest.raises(ValueError, match=r"X_val, y_val: y has the classes \[2\], .*call fit with"):
         SWATClassifier(**QUICK).fit(rows[:100], y[:100], X_val=rows[100:], y_val=y[100:])
+    of_two = SWATClassifier(**QUICK, class_weight={0: 1.0, 1: 1.0, 2: 0.0})
+    with pytest.raises(ValueError, match="X_val, y_val: class_weight gives all rows a weight of 0"):
+        of_two.fit(rows, y, X_val=rows[100:], y_val=y[100:])
     table = pd.DataFrame(X, columns=[f"f{i}" for i in range(10)])
     with pytest.raises(ValueError, match="X_val, y_val: The feature names should match"):
         SWATRegressor(**QUICK).fit(

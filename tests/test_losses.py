@@ -178,3 +178,13 @@ def test_the_best_constant_has_normalised_loss_one(loss):
     raw = np.broadcast_to(loss.constant(target, weight), target.shape)
     reference = loss.constant_loss(target, weight)
     assert normalised_loss(loss, raw, target, weight, reference) == 1.0
+
+
+@pytest.mark.parametrize("n", [7, 10, 49, 106])
+@pytest.mark.parametrize("k", [2, 3, 7])
+def test_classes_of_equally_many_rows_are_equal_to_the_last_bit(n, k):
+    labels = np.eye(k)[np.arange(n * k) % k]
+    softmax_constant = LOSSES["softmax"].constant(labels, np.ones(n * k))
+    np.testing.assert_array_equal(softmax_constant, softmax_constant[0])
+    if k == 2:
+        np.testing.assert_array_equal(LOSSES["logistic"].constant(labels, np.ones(n * k)), 0.0)

@@ -184,6 +184,14 @@ def test_extreme_outputs_give_probabilities_without_a_warning(out):
         np.testing.assert_allclose(p[2], 1 / 3)
 
 
+def test_weights_alone_may_overflow():
+    weights = np.array([[1e200]]), np.array([[1e150]])
+    network = SparseMLP(weights, (np.zeros(1), np.zeros(1)), (("identity",),))
+    rows = np.array([[1e150], [-1e150], [1e-300]])
+    largest = np.finfo(np.float64).max
+    np.testing.assert_allclose(network.predict(rows)[:, 0], [largest, -largest, 1e50])
+
+
 def test_prediction_leaves_nothing_behind_in_a_pickle():
     network = SparseMLP(*random_network(2, 2, 1.0, n_features=3))
     before, attributes = pickle.dumps(network), set(vars(network))

@@ -37,7 +37,7 @@ from ._parameters import (
 )
 from ._rows import Rows
 from ._search import SearchResult, search
-from ._validation import in_other_words
+from ._validation import in_other_words, warn_of_other_units
 
 
 class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
@@ -145,6 +145,8 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         with np.errstate(all="ignore"):  # as in validate_rows
             rows, loss_name = fitted._encode(X, y, sample_weight, classes)
             judging = fitted._encode_held_out(*held_out)
+        if judging is not None:
+            warn_of_other_units(rows.X, judging.X, stacklevel=4)
         return self._fit_rows(fitted, rows, loss_name, deadline, task, judging)
 
     def _encode_held_out(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:

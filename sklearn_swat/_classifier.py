@@ -106,7 +106,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         By how much J has to fall to count as an improvement; see `n_iter_no_change`.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes, which multiply the sample weights; of several labels a dict
-        for each. "balanced" gives every class the same sum of weights.
+        for each. "balanced" gives every class the same sum of weights; of several labels,
+        a row has the product of the weights of all, which balances none by itself.
     checkpoint : path-like, default=None
         A file written by ``python -m sklearn_swat.pretrain``; None is the bundled one.
     device : str, default="auto"

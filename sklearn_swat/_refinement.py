@@ -36,9 +36,9 @@ TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to 
 # fewer than where it falls after every gain.
 FIRST_DAMPING, LEAST_DAMPING, DAMPING_FACTOR, DISTRUST = 1e-3, 1e-8, 8.0, 2.0
 TRUSTED, DISTRUSTED = 0.75, 0.25  # shares of the promised gain: most, and little
-# Numbers below the first of these do nothing if the loss without them, by its curvature, rises by
-# less than the second, a share of it. Neurons are made equal where it rises by less than the third.
-NEGLIGIBLE, NEGLIGIBLE_SHARE, ALIKE_SHARE = 1e-2, 1e-10, 1e-4
+# Shares of the loss by which it may rise, by its curvature, without a number that does nothing, and
+# where neurons are made equal. At ten times the first, networks of 100 numbers are 3 % worse.
+NEGLIGIBLE_SHARE, ALIKE_SHARE = 1e-5, 1e-4
 LEAST_GAIN = 1e-7  # what an iteration of L-BFGS has to gain; a share where the loss is above 1
 
 
@@ -93,16 +93,14 @@ def refine(
 
 
 def without_negligible(objective: Objective, x: Array) -> Array:
-    """Set optimised parameters (p,) to zero that do nothing, as the prior has driven them there."""
-    may_go = objective.prunable & (np.abs(x) < NEGLIGIBLE)
-    if not may_go.any():
-        return x
+    """Set optimised parameters (p,) to zero that do nothing; `x` itself if none are."""
     saliency = 0.5 * objective.curvature_diagonal(x) * x * x
-    return np.where(may_go & (saliency <= NEGLIGIBLE_SHARE * objective.value(x)), 0.0, x)
+    may_go = objective.prunable & (saliency <= NEGLIGIBLE_SHARE * objective.value(x))
+    return np.where(may_go, 0.0, x) if may_go.any() else x
 
 
 def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) -> Array:
-    """Make neurons of optimised parameters (p,) equal that are all but so.
+    """Make neurons of optimised parameters (p,) equal that are all but so, the most alike first.
 
     Parameters
     ----------
@@ -120,10 +118,12 @@ def with_equal_neurons(objective: Objective, x: Array, highest: float = np.inf) 
     if groups := find_alike(*layers, objective.network.activations):
         limit = min((1 + ALIKE_SHARE) * objective.data_loss(x), highest)
         for group in groups:
-            equal = group.made_equal(*layers)
-            trial = objective.parameters_of(*equal)
-            if objective.data_loss(trial) <= limit:
-                x, layers = trial, equal
+            places = [0]
+            for i in range(1, len(group.neurons)):
+                equal = group.only([*places, i]).made_equal(*layers)
+                trial = objective.parameters_of(*equal)
+                if objective.data_loss(trial) <= limit:
+                    x, layers, places = trial, equal, [*places, i]
     return x
 
 

@@ -152,6 +152,7 @@ class AlikeNeurons:
     ----------
     layer : int
     neurons : list of int
+        Those first that differ least from the first one.
     factors : ndarray of shape (n_neurons,)
         How many times what the first one says each of them does.
     """
@@ -160,12 +161,20 @@ class AlikeNeurons:
     neurons: list[int]
     factors: Array
 
+    def only(self, places: Sequence[int]) -> AlikeNeurons:
+        """Return those at some places of `neurons`."""
+        return AlikeNeurons(self.layer, [self.neurons[i] for i in places], self.factors[places])
+
     def made_equal(
         self, weights: Sequence[Array], biases: Sequence[Array]
     ) -> tuple[list[Array], list[Array]]:
-        """Return layers in which they have the mean of what they have in these."""
+        """Return layers in which they have the mean of what they have in these.
+
+        What one of them lacks, all of them do without.
+        """
         lines = np.vstack([weights[self.layer], biases[self.layer]])
-        mean = (lines[:, self.neurons] / self.factors).mean(axis=1)
+        alike = lines[:, self.neurons] / self.factors
+        mean = np.where(alike.all(axis=1), alike.mean(axis=1), 0.0)
         lines[:, self.neurons] = np.outer(mean, self.factors)
         return (
             [*weights[: self.layer], lines[:-1], *weights[self.layer + 1 :]],
@@ -176,7 +185,7 @@ class AlikeNeurons:
 def find_alike(
     weights: Sequence[Array], biases: Sequence[Array], activations: Sequence[Sequence[str]]
 ) -> list[AlikeNeurons]:
-    """Find neurons of the same inputs that say nearly the same.
+    """Find neurons that say nearly the same.
 
     Parameters
     ----------
@@ -195,11 +204,10 @@ def find_alike(
         for twin in _twins(weights[layer], biases[layer], names, ALIKE):
             groups.setdefault(twin.leader, []).append(twin)
         for leader, twins in groups.items():
+            twins.sort(key=lambda twin: twin.distance)
             neurons = [leader, *(twin.neuron for twin in twins)]
-            lives = np.vstack([weights[layer], biases[layer]])[:, neurons] != 0
-            if (lives == lives[:, :1]).all():
-                factors = np.array([1.0, *(twin.factor for twin in twins)])
-                found.append(AlikeNeurons(layer, neurons, factors))
+            factors = np.array([1.0, *(twin.factor for twin in twins)])
+            found.append(AlikeNeurons(layer, neurons, factors))
     return found
 
 
@@ -209,6 +217,7 @@ class _Twin(NamedTuple):
     neuron: int
     leader: int
     factor: float
+    distance: float  # of their incoming weights, brought to length 1
 
 
 def _twins(weight: Array, bias: Array, names: Sequence[str], tolerance: float) -> list[_Twin]:
@@ -230,7 +239,8 @@ def _twins(weight: Array, bias: Array, names: Sequence[str], tolerance: float) -
         if name not in _ANY_SCALE:
             is_twin &= abs(ratio - 1) <= tolerance
             ratio = 1.0
-        if is_twin and np.abs(units[:, neuron] - sign * units[:, leader]).max() <= tolerance:
-            found.append(_Twin(neuron, leader, sign * ratio))
+        distance = float(np.abs(units[:, neuron] - sign * units[:, leader]).max())
+        if is_twin and distance <= tolerance:
+            found.append(_Twin(neuron, leader, sign * ratio, distance))
             followers.add(neuron)
     return found

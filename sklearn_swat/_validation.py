@@ -6,6 +6,7 @@ value that cannot be used, what it is, and the way out follow, where they are mi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from numbers import Number
 from typing import Any
@@ -18,9 +19,11 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from . import _refusals
+from ._preprocessing import moments
 
 Array = NDArray[np.float64]
 
+_OTHER_UNITS = 20  # deviations between the medians of rows: a later stretch of time is nearer
 _REFUSALS = (ValueError, TypeError, OverflowError)  # the last is float()'s, of large integers
 
 
@@ -116,6 +119,31 @@ def validate_rows_and_targets(
     except _REFUSALS as error:
         raise _explained(error, what_is_wrong) from None
     return rows, np.asarray(target)
+
+
+def warn_of_other_units(X: Array, X_val: Array, stacklevel: int) -> None:
+    """Warn if rows that judge are no rows of the same table, as where they have not been scaled.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    X_val : ndarray of shape (n_val, n_features)
+    stacklevel : int
+        Of whom it concerns, counted from the caller.
+    """
+    mean, deviation = moments(X, np.ones(len(X)))
+    varies = deviation > 0
+    with np.errstate(all="ignore"):
+        far = np.abs(np.median(X_val, axis=0) - mean) / np.where(varies, deviation, np.inf)
+    if far.max() > _OTHER_UNITS:
+        column = int(far.argmax())
+        warnings.warn(
+            f"half of X_val lies {far[column]:.3g} standard deviations of X or more from its mean "
+            f"in column {column} (counted from 0), more than {_OTHER_UNITS}: hand over X_val in "
+            "the units of X, from a pipeline with transform_input=['X_val']",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def validate_weights(sample_weight: Any, X: Array) -> Array:

@@ -173,6 +173,17 @@ def test_a_pipeline_transforms_them(model):
     np.testing.assert_allclose(pipeline.predict(X), model.predict(X), rtol=1e-6)
 
 
+def test_rows_in_other_units_are_told_of():
+    with pytest.warns(
+        UserWarning, match=r"half of X_val lies .* in column 2 .*transform_input"
+    ) as told:
+        fit_diabetes(X_val=X[JUDGING] + np.where(np.arange(10) == 2, 100, 0))
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_diabetes(X_val=X[JUDGING] + 5 * X.std(axis=0))  # a trend
+
+
 @pytest.mark.parametrize(
     ("X_val", "y_val", "weight_val", "message"),
     [

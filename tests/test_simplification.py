@@ -180,10 +180,15 @@ def test_neurons_that_are_all_but_equal_are_made_so():
     np.testing.assert_allclose(equal.weights[0], nearly.weights[0], rtol=0.02)
 
 
-def test_neurons_of_different_features_are_not_alike():
-    weights = (np.array([[1.0, 1.0], [1e-3, 0.0]]), np.ones((2, 1)))
+@pytest.mark.parametrize("second_feature", [1e-3, 0.2])
+def test_what_one_of_two_alike_neurons_lacks_both_do_without(second_feature):
+    weights = (np.array([[1.0, 1.0], [second_feature, 0.0]]), np.ones((2, 1)))
     network = SparseMLP(weights, (np.ones(2), np.zeros(1)), (("tanh",) * 2,))
-    assert find_alike(network.weights, network.biases, network.activations) == []
+    found = find_alike(network.weights, network.biases, network.activations)
+    assert len(found) == (second_feature < 0.1)
+    for group in found:
+        equal, _ = group.made_equal(network.weights, network.biases)
+        np.testing.assert_array_equal(equal[0], [[1.0, 1.0], [0.0, 0.0]])
 
 
 def noisy_rows(n=200, seed=0):
@@ -206,6 +211,21 @@ def test_neurons_are_made_equal_only_if_the_loss_lets_them():
     objective = Objective(telling, replace(rows, target=target), SQUARED, l2=0.0)
     equal = objective.to_network(with_equal_neurons(objective, objective.start))
     assert equal.nnz == telling.nnz
+
+
+def test_of_several_alike_neurons_those_become_equal_that_the_loss_lets():
+    rows = noisy_rows()
+    weights = (np.array([[1.5, 1.52, 1.5 + 1e-9], [0.0] * 3, [0.0] * 3]), np.ones((3, 1)))
+    weights[1][:2, 0] = 100.0, -100.0  # their difference, a slope, says something
+    network = SparseMLP(weights, (np.zeros(3), np.zeros(1)), (("tanh",) * 3,))
+    (group,) = find_alike(network.weights, network.biases, network.activations)
+    assert sorted(group.neurons) == [0, 1, 2]
+    noise = 0.1 * np.sin(50 * rows.X[:, [1]])
+    rows = replace(rows, target=network.decision_function(rows.X) + noise)
+    objective = Objective(network, rows, SQUARED, l2=0.0)
+    merged = merge_neurons(objective.to_network(with_equal_neurons(objective, objective.start)))
+    assert merged.hidden_layer_sizes == (2,)
+    np.testing.assert_allclose(merged.weights[1].sum(), 1.0)
 
 
 def test_numbers_that_do_nothing_are_removed_and_small_ones_that_do_are_not():

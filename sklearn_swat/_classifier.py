@@ -97,8 +97,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on, unless `fit` is given others for it
-        (`X_val`).
+        Share of the rows that networks are judged on. Of no effect where `fit` is given
+        `X_val`.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.

@@ -84,10 +84,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on, unless `fit` is given others for it
-        (`X_val`). Where at most 2,000 rows (divided by the number of outputs) are left to
-        train on, these judge as well, each by what the network would say of it had it been
-        left out.
+        Share of the rows that networks are judged on. Where at most 2,000 rows (divided by
+        the number of outputs) are left to train on, these judge as well, each by what
+        the network would say of it had it been left out. Of no effect where `fit` is given
+        `X_val`.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.

@@ -47,6 +47,8 @@ class Case:
         Share of the rows that repeat another one.
     imbalance : bool
         Whether all classes but one are as rare as can be.
+    held_out : bool
+        Whether every third row judges.
     """
 
     task: str = "regression"
@@ -62,6 +64,7 @@ class Case:
     container: str = "C"
     dtype: str = "float64"
     weights: str | None = None
+    held_out: bool = False
     seed: int = 0
 
     @property
@@ -222,19 +225,43 @@ def cases(draw, max_rows=2000, max_features=300, max_classes=50, max_outputs=20)
         container=draw(st.sampled_from(CONTAINERS)),
         dtype=draw(st.sampled_from(DTYPES)),
         weights=draw(st.sampled_from(WEIGHTS)),
+        held_out=draw(st.booleans()),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
 
 
-def may_be_refused(case, y, weight):
-    """Tell whether the data are beyond what can be fitted at all."""
-    if case.n < 2:
-        return True
-    counts = np.ones(case.n, dtype=bool) if weight is None else weight > 0
-    if not counts.any():
+def may_be_refused(case, y, weight, y_val=None, weight_val=None):
+    """Tell whether the data are beyond what can be fitted, or judged, at all."""
+    if len(y) < 2:
         return True
     is_exclusive = case.task in ("two classes", "several classes")
-    return is_exclusive and len(np.unique(y[counts])) < 2
+    found = _counting(y, weight)
+    if not len(found) or (is_exclusive and len(np.unique(found)) < 2):
+        return True
+    if y_val is None:
+        return False
+    judging = _counting(y_val, weight_val)
+    return not len(judging) or (is_exclusive and not set(judging) <= set(found))
+
+
+def _counting(y, weight):
+    return y if weight is None else y[weight > 0]
+
+
+def _every_third(X, y, weight, n):
+    """Return the other rows, and every third one as `fit` takes those that judge."""
+    third = np.arange(n) % 3 == 2
+
+    def part(rows, mask):
+        if rows is None:
+            return None
+        if isinstance(rows, list):
+            return [row for row, is_part in zip(rows, mask, strict=True) if is_part]
+        return rows[mask]
+
+    names = {"X_val": X, "y_val": y, "sample_weight_val": weight}
+    judging = {name: part(rows, third) for name, rows in names.items()}
+    return [part(rows, ~third) for rows in (X, y, weight)], judging
 
 
 def broken_promises(case, **parameters):
@@ -253,6 +280,9 @@ def broken_promises(case, **parameters):
 
 def _broken_promises(case, folder, parameters):
     X, y, weight = case.data(folder)
+    judging = {}
+    if case.held_out and case.n > 2:
+        (X, y, weight), judging = _every_third(X, y, weight, case.n)
     before = _bytes(X), y.tobytes()
     kind = SWATRegressor if case.is_regression else SWATClassifier
     model = kind(**parameters)
@@ -260,12 +290,14 @@ def _broken_promises(case, folder, parameters):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            model.fit(X, y, sample_weight=weight)
+            model.fit(X, y, sample_weight=weight, **judging)
         except (ValueError, TypeError) as error:
             where = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
             if not {"sklearn_swat", "sklearn"} & set(where.parts):
                 broken.append(f"a raw error from {where.name}: {error!r:.300}")
-            elif not may_be_refused(case, y, weight):
+            elif not may_be_refused(
+                case, y, weight, judging.get("y_val"), judging.get("sample_weight_val")
+            ):
                 broken.append(f"refused: {error!r:.300}")
             return broken, f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
         except Exception as error:
@@ -328,9 +360,10 @@ def _wrong_front(model):
 
 
 def _our_warnings(caught):
-    """Return the warnings, where scikit-learn does not say for itself what y looks like."""
+    """Return the warnings but for those of scikit-learn on y, and of ours on few odd X_val."""
     return [
         f"{entry.category.__name__} at {Path(entry.filename).name}:{entry.lineno}: {entry.message}"
         for entry in caught
         if "could represent a regression problem" not in str(entry.message)
+        and "hand over X_val in the units of X" not in str(entry.message)
     ]

@@ -23,6 +23,9 @@ QUICK = {"max_iter": 3, "depth": 1, "max_width": 4, "n_restarts": 1, "random_sta
 @example(Case(task="several classes", n=300, k=50, container="odd names", weights="tiny"))
 @example(Case(task="two classes", n=2000, d=2, imbalance=True, dtype="float16"))
 @example(Case(task="several labels", n=18, d=48, k=2, columns=("integer",), weights="almost none"))
+@example(Case(n=30, d=4, target_scale=300.0, scale=300.0, columns=("heavy",), held_out=True))
+@example(Case(task="several classes", n=90, k=4, container="nullable", held_out=True))
+@example(Case(task="several labels", n=9, weights="almost none", container="list", held_out=True))
 def test_any_data_are_fitted_or_refused_with_reason(case):
     broken, ending = broken_promises(case, **QUICK)
     assert not broken, (ending, case)

@@ -33,6 +33,9 @@ CURVATURE_PAIRS = 2000
 # Rows that L-BFGS takes at a time: what layers of 16 neurons say of them stays in a processor's
 # cache. Of 24,000 rows and more, a gradient takes half of the time that it takes with all at once.
 BLOCK_ROWS = 8192
+# More rows than these are not kept whole in any layer: pages of memory that are new each time take
+# longer than another pass through cached blocks.
+MOST_AT_ONCE = 2**16
 LARGEST_IN_SINGLE = 1e6  # so that layer upon layer of products is far from an overflow
 
 
@@ -195,18 +198,37 @@ class Objective:
 
     def data_loss(self, x: Array) -> float:
         """Loss without the penalty."""
-        return self._loss.value(self.forward(x).raw.T)
+        if self._are_few:
+            return self._loss.value(self.forward(x).raw.T)
+        layers = self.layers(x)
+        return sum(
+            share * loss.value(self._forward(*layers, self.inputs[:, rows]).raw.T)
+            for rows, loss, share in self._blocks
+        )
 
     def value(self, x: Array) -> float:
         """Penalised loss; infinite where it cannot be computed."""
         with np.errstate(all="ignore"):
-            return self.value_of(x, self.forward(x))
+            return self.at(x)[0]
+
+    def at(self, x: Array) -> tuple[float, Forward | None]:
+        """`value`, and its forward pass unless rows are many; the caller silences NumPy."""
+        if not self._are_few:
+            return self._penalised(self.data_loss(x), x), None
+        forward = self.forward(x)
+        return self.value_of(x, forward), forward
 
     def value_of(self, x: Array, forward: Forward) -> float:
         """`value`, after the forward pass; the caller silences NumPy."""
-        value = self._loss.value(forward.raw.T)
-        value += float(self.penalty @ (x * x))
+        return self._penalised(self._loss.value(forward.raw.T), x)
+
+    def _penalised(self, loss: float, x: Array) -> float:
+        value = loss + float(self.penalty @ (x * x))
         return value if np.isfinite(value) else np.inf
+
+    @property
+    def _are_few(self) -> bool:
+        return len(self.weight) <= MOST_AT_ONCE
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Penalised loss and its gradient (p,)."""
@@ -296,8 +318,13 @@ class Objective:
         """Compute the curvature for live parameters (p,), with what it is made of."""
         return self._curvature(self.forward(x, self._every))
 
-    def quadratic_model(self, x: Array, forward: Forward) -> tuple[Array, Array]:
-        """Gradient (p,) of the penalised loss, and the Gauss-Newton matrix (p, p)."""
+    def quadratic_model(self, x: Array, forward: Forward | None) -> tuple[Array, Array]:
+        """Gradient (p,) of the penalised loss, and the Gauss-Newton matrix (p, p).
+
+        Without the forward pass through all rows, they are gone through in blocks.
+        """
+        if forward is None:
+            return self.value_and_gradient(x)[1], self.curvature(x)
         return self._gradient(x, forward), self._curvature(self._thinned(forward)).matrix
 
     def _curvature(self, forward: Forward) -> Curvature:

@@ -174,8 +174,7 @@ def _levenberg_marquardt(
     objective: Objective, max_iter: int, should_stop: ShouldStop | None, tolerance: float
 ) -> Array:
     x, damping = objective.start, FIRST_DAMPING
-    forward = objective.forward(x)
-    value = objective.value_of(x, forward)
+    value, forward = objective.at(x)
     for _ in range(max_iter):
         gradient, matrix = objective.quadratic_model(x, forward)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
@@ -188,8 +187,7 @@ def _levenberg_marquardt(
             diagonal(damped)[:] += added
             step = solve(damped, gradient)
             trial = x if step is None else x - step
-            trial_forward = objective.forward(trial)
-            trial_value = objective.value_of(trial, trial_forward)
+            trial_value, trial_forward = objective.at(trial)
             if trial_value < value:
                 break
             damping *= DAMPING_FACTOR

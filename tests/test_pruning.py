@@ -678,3 +678,20 @@ def test_of_many_outputs_a_round_removes_at_most_half_of_what_may_go():
     assert len(path) > 6
     assert all(after >= before // 2 for before, after in pairwise(n_weights))
     assert all(np.count_nonzero(point.network.biases[0]) == k for point in path)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_many_rows_are_refined_in_blocks_to_the_same(monkeypatch, loss):
+    network, rows = random_network(2, loss, density=0.6), random_rows(loss, n=300)
+    whole = refine(network, rows, loss, max_iter=8)
+    monkeypatch.setattr(_penalised_loss, "MOST_AT_ONCE", 299)
+    monkeypatch.setattr(_penalised_loss, "BLOCK_ROWS", 64)
+    objective = Objective(network, rows, loss, l2=1e-4)
+    value, forward = objective.at(objective.start)
+    assert forward is None
+    assert value == pytest.approx(
+        objective.value_of(objective.start, objective.forward(objective.start)), rel=1e-12
+    )
+    blocks = refine(network, rows, loss, max_iter=8)
+    for one, other in zip(whole.weights, blocks.weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-8)

@@ -177,7 +177,7 @@ class Objective:
             z = w.T @ hidden[-1]
             z += b[:, None]
             for name, group in groups:
-                z[group] = ACTIVATIONS[name].value(z[group])
+                ACTIVATIONS[name].value(z[group], out=z[group])
             hidden.append(z)
         raw = weights[-1].T @ hidden[-1] + biases[-1][:, None]
         return Forward(weights, biases, hidden, np.asarray(raw, dtype=np.float64))

@@ -209,9 +209,9 @@ class Problem:
     @cached_property
     def constant_point(self) -> PathPoint:
         """The best constant of the training rows with its losses."""
-        rows, reference = (self.train, self.validation), self.reference or 1.0
+        reference = self.reference or 1.0
         with one_blas_thread():
-            return judged_constant(self.linear(), *rows, self.loss, reference)
+            return judged_constant(self.linear(), self.train, self.validation, self.loss, reference)
 
     @one_blas_thread()
     def constant(self) -> SparseMLP:

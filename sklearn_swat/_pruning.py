@@ -187,7 +187,7 @@ def pruning_rounds(
             left = without_negligible(objective, x)
             if (network := objective.to_network(left)).is_constant:
                 break
-            if (left != x).any():
+            if left is not x:
                 objective, rough = _objectives(network, train, loss, l2, is_rough)
                 x = objective.start
             inverse, left_out = None, None

@@ -132,9 +132,9 @@ def warn_of_other_units(X: Array, X_val: Array, stacklevel: int) -> None:
         Of whom it concerns, counted from the caller.
     """
     mean, deviation = moments(X, np.ones(len(X)))
-    varies = deviation > 0
+    deviation[deviation == 0] = np.inf  # of a constant, which no network uses
     with np.errstate(all="ignore"):
-        far = np.abs(np.median(X_val, axis=0) - mean) / np.where(varies, deviation, np.inf)
+        far = np.abs(np.median(X_val, axis=0) - mean) / deviation
     if far.max() > _OTHER_UNITS:
         column = int(far.argmax())
         warnings.warn(

@@ -26,10 +26,13 @@ from ._parameters import check_width
 from ._paths import (
     BEGINNING_PRICE,
     LITTLE_FOUND,
+    N_PATHS,
     THOROUGH,
+    WIDE,
     average_paths,
     best_beginnings,
     run_paths,
+    wide_beginnings,
 )
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
@@ -188,6 +191,12 @@ def search(
         )  # fmt: skip
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
+        if not control.was_interrupted:
+            wide = wide_beginnings(
+                refined, problem, screening, settings, np.random.RandomState(seed), control,
+                paths_end, max_nnz=max_nnz,
+            )  # fmt: skip
+            beginnings = [*beginnings[: N_PATHS - len(wide)], *wide]
         # What hidden neurons have to be better than.
         beginnings.append((problem.linear(), THOROUGH))
         if not control.was_interrupted:
@@ -200,7 +209,11 @@ def search(
             )  # fmt: skip
             points += problem.smoothed_paths(paths)
             if not (asked_to_stop or control.was_interrupted):
-                points += average_paths(paths, problem, settings, control, paths_end)
+                narrow = [
+                    path for path, (_, pace) in zip(paths, beginnings, strict=True)
+                    if pace is not WIDE
+                ]  # fmt: skip
+                points += average_paths(narrow, problem, settings, control, paths_end)
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.
         if not (all_ran and problem.has_classes):

@@ -189,14 +189,14 @@ def search(
             ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
             max_nnz=max_nnz,
         )  # fmt: skip
-        if isinstance(start, SparseMLP):
-            beginnings.append((start, THOROUGH))
         if not control.was_interrupted:
             wide = wide_beginnings(
                 refined, problem, screening, settings, np.random.RandomState(seed), control,
                 paths_end, max_nnz=max_nnz,
             )  # fmt: skip
-            beginnings = [*beginnings[: N_PATHS - len(wide)], *wide]
+            beginnings[N_PATHS - len(wide) :] = wide
+        if isinstance(start, SparseMLP):
+            beginnings.append((start, THOROUGH))
         # What hidden neurons have to be better than.
         beginnings.append((problem.linear(), THOROUGH))
         if not control.was_interrupted:
@@ -209,10 +209,9 @@ def search(
             )  # fmt: skip
             points += problem.smoothed_paths(paths)
             if not (asked_to_stop or control.was_interrupted):
-                narrow = [
-                    path for path, (_, pace) in zip(paths, beginnings, strict=True)
-                    if pace is not WIDE
-                ]  # fmt: skip
+                # A callback may have ended the stage before the last path.
+                begun = zip(paths, beginnings, strict=False)
+                narrow = [path for path, (_, pace) in begun if pace is not WIDE]
                 points += average_paths(narrow, problem, settings, control, paths_end)
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.

@@ -117,7 +117,11 @@ def test_ctrl_c_in_its_trial_ends_the_search(problem, monkeypatch):
     assert control.was_interrupted
 
 
-def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(monkeypatch):
+@pytest.mark.parametrize("is_better", [True, False])
+@pytest.mark.parametrize("has_start", [False, True])
+def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
+    monkeypatch, is_better, has_start
+):
     run, average, begins, averaged = _search.run_paths, _search.average_paths, [], []
 
     def spy_on_paths(beginnings, *arguments):
@@ -131,11 +135,14 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(monkeypatc
     monkeypatch.setattr(_search, "run_paths", spy_on_paths)
     monkeypatch.setattr(_search, "average_paths", spy_on_averages)
     monkeypatch.setattr(_paths, "FILLS", 0.0)
-    monkeypatch.setattr(_paths, "IS_BETTER", np.inf)
+    monkeypatch.setattr(_paths, "IS_BETTER", np.inf if is_better else 0.0)
     X, y = many_clusters(400)
-    SWATClassifier(depth=1, n_restarts=4, max_iter=5, random_state=0).fit(X, y)
-    assert [pace is WIDE for pace in begins] == [False] * (N_PATHS - 1) + [True, False]
-    assert len(averaged) == N_PATHS  # the linear one among them
+    start = SWATClassifier(depth=1, n_restarts=1, max_iter=1, refine=False).fit(X, y)
+    model = SWATClassifier(depth=1, n_restarts=4, max_iter=5, random_state=0)
+    model.set_params(start=start if has_start else "data").fit(X, y)
+    others = [False] * (1 + has_start)  # the linear one, and that of the start
+    assert [pace is WIDE for pace in begins] == [False] * (N_PATHS - 1) + [is_better, *others]
+    assert len(averaged) == len(begins) - is_better
 
 
 def test_of_many_clusters_it_tells_more_apart(monkeypatch):

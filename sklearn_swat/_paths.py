@@ -14,7 +14,7 @@ from ._descent_settings import DescentSettings
 from ._fallback import run_calls
 from ._losses import Loss
 from ._network import SparseMLP
-from ._parameters import DEFAULT_WIDTH
+from ._parameters import DEFAULT_WIDTH, widths_of
 from ._problem import LITTLE_LOSS, Problem
 from ._pruning import PathPoint, pruning_rounds
 from ._rows import Rows
@@ -49,9 +49,13 @@ SMALL, SMALL_BUDGET_PRICE = 2 * BRISK["smallest"], 3e-4
 # A network four times as wide is tried where the best refined candidate uses half of the neurons
 # that a layer may have. After a third of the iterations its loss tells whether it is to have a
 # path: if it is below this share of the candidate's by then, it ends at a quarter to two thirds of
-# it (of images, many classes, many products). Small networks are left to the other paths.
+# it (of images, many classes, many products). Small networks are left to the other paths, and so
+# are budgets of so many numbers.
 FILLS, IS_BETTER, WIDE_TRIAL = 0.5, 0.95, {"max_iter": 20}
 WIDE: Pace = {"keep": 0.75, "keep_large": 0.75, "smallest": 100, "grows": False}
+WIDE_BUDGET = 300
+# What a number of large networks has to be worth where there is such a path: they are kilobytes.
+LARGE_PRICE = 1e-5
 # Numbers of an average: on digits, 1,700 more lower the validation loss from 0.033 to 0.029, and
 # make 230 kB of the 90 kB of a fitted estimator.
 LARGEST_AVERAGE = 700
@@ -123,29 +127,32 @@ def wide_beginnings(
     ends: Deadline,
     max_nnz: int | None = None,
 ) -> list[Beginning]:
-    """Return how a path begins at a network as wide as averages, if that is the best by then."""
-    best = min(refined, key=lambda point: point.validation_loss, default=None)
-    if best is None or not _may_be_too_narrow(best, problem, settings, max_nnz):
+    """Return how a path begins at a network as wide as averages, if that is clearly better."""
+    best = _ranked(refined, 0.0)[:1]
+    if not best or not _may_be_too_narrow(best[0], problem, settings, max_nnz):
         return []
     width = settings.max_width
-    network = random_wide_network(
-        problem.rows.X.shape[1], screening.seen, problem.rows.target.shape[1],
-        width=width, activations=settings.activations,
-        out_activation=problem.loss.out_activation, random_state=random_state,
-    )  # fmt: skip
-    if network is None:
-        return []
+    d, k = problem.rows.X.shape[1], problem.rows.target.shape[1]
     try:
-        trial = _refined([network], problem, None, ends.part(WIDE_ENDS), WIDE_TRIAL)
-        point, reason = next(trial)
+        network = random_wide_network(
+            d, screening.seen, k,
+            width=width, activations=settings.activations,
+            out_activation=problem.loss.out_activation, random_state=random_state,
+        )  # fmt: skip
+        if network is None:
+            return []
+        ends = ends.part(WIDE_ENDS)
+        ((point, reason),) = _refined([network], problem, None, ends, WIDE_TRIAL)
     except KeyboardInterrupt:
         point, reason = None, "interrupt"
     if reason is not None:
         control.stopped(reason)
     if point is None:
         return []
-    control.say(f"{width} neurons  validation loss {point.validation_loss:.4f}")
-    is_better = point.validation_loss < IS_BETTER * best.validation_loss
+    # Both by the validation rows alone: of so many numbers, no training rows can be left out.
+    wide, narrow = (problem.candidate(each.refined_as) for each in (point, best[0]))
+    control.say(f"tried {width} neurons in a layer  validation loss {wide.validation_loss:.4f}")
+    is_better = wide.validation_loss < IS_BETTER * narrow.validation_loss
     return [(point.refined_as, WIDE)] if is_better else []
 
 
@@ -157,8 +164,9 @@ def _may_be_too_narrow(
     A regression of few features and outputs has no use for more neurons.
     """
     is_allowed = settings.max_width > settings.n_slots and 1 in settings.depths
-    is_small = max_nnz is not None and max_nnz < WIDE["smallest"]
-    has_use = problem.has_classes or settings.n_slots > DEFAULT_WIDTH
+    is_small = max_nnz is not None and max_nnz <= WIDE_BUDGET
+    usual, _ = widths_of(None, "data", problem.rows.X.shape[1], problem.rows.target.shape[1])
+    has_use = problem.has_classes or usual > DEFAULT_WIDTH
     widest = max(best.network.hidden_layer_sizes, default=0)
     return is_allowed and not is_small and has_use and widest >= FILLS * settings.n_slots
 
@@ -169,7 +177,7 @@ def _all_are_above(share: float, refined: list[PathPoint], problem: Problem) -> 
     return bool(refined) and not any(point.validation_loss < enough for point in refined)
 
 
-def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
+def _ranked(points: Sequence[PathPoint], price: float) -> list[PathPoint]:
     """Return points by what they cost, the best one first; NaN is last."""
     costs = [point.validation_loss + price * point.nnz for point in points]
     return [points[i] for i in np.argsort(costs, kind="stable")]
@@ -315,6 +323,17 @@ def average_paths(
     except KeyboardInterrupt:
         control.stopped("interrupt")
     return [point for point in problem.smoothed(found) if point.nnz <= LARGEST_AVERAGE]
+
+
+def worth_their_size(points: Sequence[PathPoint], price: float) -> list[PathPoint]:
+    """Leave out what has more than `LARGEST_AVERAGE` numbers and is not worth their price."""
+    kept, least = [], np.inf
+    for point in sorted(points, key=lambda point: point.nnz):
+        cost = point.validation_loss + price * point.nnz
+        if point.nnz <= LARGEST_AVERAGE or cost < least:
+            kept.append(point)
+        least = np.fmin(least, cost)
+    return kept
 
 
 def _path_line(path: list[PathPoint]) -> str:

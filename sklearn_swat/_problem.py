@@ -31,7 +31,7 @@ from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
-SEARCH_ROWS = 2**16  # of either part, by which structures are found; all refit the numbers
+SEARCH_ROWS = 2**16  # of either part, by which structures are found
 WIDE_ROWS = 2**15  # training rows of a path that begins at thousands of numbers
 BEGINNING_ROWS = 2**12  # training rows that are enough to choose what paths begin at
 SPLIT_DRAWS = 2**16  # that are told apart, about, where rows are split
@@ -39,8 +39,9 @@ SCREENING_NUMBERS = 2**22  # of a table, by which features are screened
 # Iterations and tolerance of a refit, and of one where less than so much loss is left: there, what
 # suffices beside noise leaves networks a third more error.
 REFIT, LONG_REFIT, LITTLE_LOSS = (60, TOLERANCE), (240, 1e-5), 0.01
-# Rows times numbers of a refit: with all of a million rows, 536 numbers, and 4,000 with 134,000.
-MOST_PRODUCTS = 2**29
+# Rows times numbers of a refit that sees more rows than paths do: up to 536 numbers are refitted on
+# all of a million rows, and 4,000 on 134,000 of them.
+MOST_ROWS_TIMES_NUMBERS = 2**29
 FARTHEST = 1e15  # deviations that given rows judge at, at most: float32 holds the square
 NO_LOSS = 1e-20  # of the best constant, on standardised targets: rounding, not variation
 
@@ -113,9 +114,9 @@ class Problem:
         """Training rows of the pruning paths."""
         return self.few(self.train, SEARCH_ROWS)
 
-    @cached_property
+    @property
     def fewer_train(self) -> Rows:
-        """Training rows of the pruning path of a wide network."""
+        """Training rows of the pruning path of a wide network: one path, and so not kept."""
         return self.few(self.train, WIDE_ROWS)
 
     @cached_property
@@ -154,11 +155,12 @@ class Problem:
         return prior_strength(point, self.rows, self.loss)
 
     def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:
-        """Refit a network's numbers on all rows, or as many as there is time for."""
+        """Refit a network's numbers on all rows, or on a part of many rows if it has many."""
         max_iter, tolerance = LONG_REFIT if point.validation_loss < LITTLE_LOSS else REFIT
-        rows = self.few(self.rows, MOST_PRODUCTS // point.nnz)
+        network = point.refined_as
+        rows = self.few(self.rows, max(SEARCH_ROWS, MOST_ROWS_TIMES_NUMBERS // network.nnz))
         return refine(
-            point.refined_as, rows, self.loss, l2=prior_strength(point, rows, self.loss),
+            network, rows, self.loss, l2=prior_strength(point, rows, self.loss),
             max_iter=max_iter, tolerance=tolerance, should_stop=should_stop,
         )  # fmt: skip
 

@@ -25,14 +25,17 @@ from ._online import Memory, mean_curvature
 from ._parameters import check_width
 from ._paths import (
     BEGINNING_PRICE,
+    LARGE_PRICE,
     LITTLE_FOUND,
     N_PATHS,
     THOROUGH,
     WIDE,
+    Beginning,
     average_paths,
     best_beginnings,
     run_paths,
     wide_beginnings,
+    worth_their_size,
 )
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
@@ -189,12 +192,14 @@ def search(
             ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
             max_nnz=max_nnz,
         )  # fmt: skip
+        wide: list[Beginning] = []
         if not control.was_interrupted:
             wide = wide_beginnings(
-                refined, problem, screening, settings, np.random.RandomState(seed), control,
+                refined, problem, screening, settings, np.random.RandomState(seed + 2), control,
                 paths_end, max_nnz=max_nnz,
             )  # fmt: skip
-            beginnings[N_PATHS - len(wide) :] = wide
+            if wide:
+                beginnings = [*beginnings[: N_PATHS - 1], *wide]
         if isinstance(start, SparseMLP):
             beginnings.append((start, THOROUGH))
         # What hidden neurons have to be better than.
@@ -213,6 +218,8 @@ def search(
                 begun = zip(paths, beginnings, strict=False)
                 narrow = [path for path, (_, pace) in begun if pace is not WIDE]
                 points += average_paths(narrow, problem, settings, control, paths_end)
+            if wide:
+                points = worth_their_size(points, min(settings.alpha, LARGE_PRICE))
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.
         if not (all_ran and problem.has_classes):

@@ -224,7 +224,8 @@ def test_no_average_breaks_a_limit_of_the_fit():
         assert {name for layer in p.network.activations for name in layer} <= {"tanh", "sigmoid"}
 
 
-def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given():
+def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given(monkeypatch):
+    monkeypatch.setattr(_paths, "FILLS", np.inf)  # no wide network beside them
     X, y = make_classification(
         600, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
     )

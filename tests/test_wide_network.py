@@ -1,7 +1,5 @@
 """A wider network, tried where the best candidate fills its layers: when, and what comes of it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
@@ -10,7 +8,14 @@ from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _problem, _searc
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
-from sklearn_swat._paths import N_PATHS, WIDE, wide_beginnings
+from sklearn_swat._paths import (
+    LARGEST_AVERAGE,
+    N_PATHS,
+    WIDE,
+    WIDE_BUDGET,
+    wide_beginnings,
+    worth_their_size,
+)
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
@@ -47,12 +52,13 @@ class Settings:
         self.__dict__.update(others)
 
 
-def begun(problem, width=16, loss=10.0, max_nnz=None, ends=None, control=None, **settings):
-    best = PathPoint(network(width, problem), loss, loss)
+def begun(problem, width=16, max_nnz=None, ends=None, control=None, **settings):
+    """Return how wide paths begin where the best candidate has so many neurons."""
+    losses = {1: np.nan, width: 10.0, 3: 11.0}  # as they are told: networks of ones have more
+    refined = [PathPoint(network(n, problem), loss, loss) for n, loss in losses.items()]
     return wide_beginnings(
-        [PathPoint(network(3, problem), 11.0, 11.0), best], problem, problem.screening,
-        Settings(**settings), np.random.RandomState(0), control or Control(), ends or Deadline(),
-        max_nnz=max_nnz,
+        refined, problem, problem.screening, Settings(**settings), np.random.RandomState(0),
+        control or Control(), ends or Deadline(), max_nnz=max_nnz,
     )  # fmt: skip
 
 
@@ -70,16 +76,24 @@ def test_it_is_as_wide_as_averages_and_refined(problem):
     "case",
     [
         {"width": 7},  # a layer has room
-        {"loss": 0.01},  # narrow networks are better
         {"max_width": 16},
         {"depths": (2, 3)},
         {"activations": ("identity",)},
-        {"max_nnz": WIDE["smallest"] - 1},
+        {"max_nnz": WIDE_BUDGET},
     ],
     ids=str,
 )
-def test_it_is_left_out_where_it_may_not_be_or_does_not_help(problem, case):
+def test_it_is_left_out_where_it_may_not_be_or_has_no_use(problem, case):
     assert begun(problem, **case) == []
+
+
+def test_it_has_to_be_clearly_better_by_the_same_rows(problem, monkeypatch):
+    told = problem.point(network(16, problem)).validation_loss
+    ((found, _),) = begun(problem)
+    share = problem.point(found).validation_loss / told
+    for is_better, n_begun in ((1.01 * share, 1), (0.99 * share, 0)):
+        monkeypatch.setattr(_paths, "IS_BETTER", is_better)
+        assert len(begun(problem)) == n_begun
 
 
 def test_without_candidates_there_is_nothing_to_be_better_than(problem):
@@ -87,8 +101,11 @@ def test_without_candidates_there_is_nothing_to_be_better_than(problem):
     assert wide_beginnings([], *arguments, Control(), Deadline()) == []
 
 
+@pytest.mark.parametrize("has_start", [False, True])
 @pytest.mark.parametrize(("n_features", "is_tried"), [(16, False), (17, True)])
-def test_regressions_of_few_features_have_no_use_for_it(monkeypatch, n_features, is_tried):
+def test_regressions_of_few_features_have_no_use_for_it(
+    monkeypatch, n_features, is_tried, has_start
+):
     calls = []
 
     def spy(*arguments, **options):
@@ -97,7 +114,9 @@ def test_regressions_of_few_features_have_no_use_for_it(monkeypatch, n_features,
     monkeypatch.setattr(_paths, "random_wide_network", spy)
     monkeypatch.setattr(_paths, "FILLS", 0.0)
     X = np.random.RandomState(0).standard_normal((200, n_features))
-    SWATRegressor(depth=1, max_iter=2, random_state=0).fit(X, np.tanh(X).sum(axis=1))
+    start = SparseMLP((X[:18].T, X[:18, :1]), (X[:18, 0], [0.0]), (("tanh",) * 18,))
+    model = SWATRegressor(depth=1, max_iter=2, start=start if has_start else "data")
+    model.fit(X, np.tanh(X).sum(axis=1))
     assert calls == [4 * n_features] * is_tried
 
 
@@ -143,13 +162,15 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
     others = [False] * (1 + has_start)  # the linear one, and that of the start
     assert [pace is WIDE for pace in begins] == [False] * (N_PATHS - 1) + [is_better, *others]
     assert len(averaged) == len(begins) - is_better
+    widest = max(max(p.network.hidden_layer_sizes, default=0) for path in averaged for p in path)
+    assert widest <= 16
 
 
 def test_of_many_clusters_it_tells_more_apart(monkeypatch):
     X, y = many_clusters(2600)
     train, test = slice(0, 2000), slice(2000, None)
     model = SWATClassifier(random_state=0).fit(X[train], y[train])
-    assert max(model.path_[-1].network.hidden_layer_sizes) > 16
+    assert model.path_[-1].nnz > LARGEST_AVERAGE
     monkeypatch.setattr(_paths, "FILLS", np.inf)
     narrow = SWATClassifier(random_state=0).fit(X[train], y[train])
     assert model.score(X[test], y[test]) > narrow.score(X[test], y[test]) + 0.02
@@ -172,10 +193,83 @@ def test_its_neurons_have_activations_that_are_allowed(allowed, expected):
     assert found.used_features.tolist() == [1]
 
 
-def test_paths_of_wide_networks_and_refits_of_many_numbers_see_fewer_rows(problem, monkeypatch):
-    monkeypatch.setattr(_problem, "WIDE_ROWS", 50)
-    of_few = replace(problem)  # which has cached nothing
-    assert len(of_few.fewer_train.X) == 50 < len(of_few.few_train.X)
+@pytest.fixture
+def forced(monkeypatch):
+    """Let every fit that may have a path of a wide network have one, and list these."""
+    monkeypatch.setattr(_paths, "FILLS", 0.0)
+    monkeypatch.setattr(_paths, "IS_BETTER", np.inf)
+    begin, begun = _search.wide_beginnings, []
+
+    def spy(*arguments, **options):
+        begun.extend(found := begin(*arguments, **options))
+        return found
+
+    monkeypatch.setattr(_search, "wide_beginnings", spy)
+    return begun
+
+
+FAST = {"depth": 1, "n_restarts": 3, "max_iter": 3, "alpha": 0.0, "random_state": 0}
+
+
+def test_its_path_sees_fewer_rows_and_is_judged_by_all(monkeypatch, forced):
+    run, judged, seen, by_all = _paths._run_path, Problem.judged, [], []
+
+    def spy_on_paths(network, train, *arguments, **options):
+        seen.append((max(network.hidden_layer_sizes, default=0) > 16, len(train.X)))
+        return run(network, train, *arguments, **options)
+
+    def spy_on_judges(problem, points, train):
+        by_all.append((len(train.X), judged(problem, points, train) is not points))
+        return judged(problem, points, train)
+
+    monkeypatch.setattr(_paths, "_run_path", spy_on_paths)
+    monkeypatch.setattr(Problem, "judged", spy_on_judges)
+    monkeypatch.setattr(_problem, "WIDE_ROWS", 200)
+    X, y = many_clusters(500)
+    SWATClassifier(**FAST).fit(X, y)
+    assert len(forced) == 1
+    assert sorted(seen) == [(False, 400)] * (len(seen) - 1) + [(True, seen[-2][1])]
+    assert seen[-2][1] <= 200
+    assert [again for n, again in by_all if n <= 200] == [True]
+    assert not any(again for n, again in by_all if n == 400)
+
+
+def test_fits_that_have_it_keep_what_all_fits_promise(forced):
+    """The same bits in parallel and with columns in another order, within a width and a time."""
+    X, y = many_clusters(300)
+    model = SWATClassifier(**FAST).fit(X, y)
+    parallel = SWATClassifier(n_jobs=2, **FAST).fit(X, y)
+    turned = SWATClassifier(**FAST).fit(-X[::-1, ::-1], y[::-1])
+    for i in range(len(model.path_)):
+        expected = model.select(index=i).predict_proba(X)
+        np.testing.assert_array_equal(parallel.select(index=i).predict_proba(X), expected)
+        np.testing.assert_allclose(
+            turned.select(index=i).predict_proba(-X[:, ::-1]), expected, rtol=1e-6, atol=1e-9
+        )
+    assert len(forced) == 3
+    in_no_time = SWATClassifier(max_time=0.02, **FAST)
+    assert in_no_time.fit(X, y).stop_reason_ == "max_time"
+    assert in_no_time.score(X, y) > 0
+
+
+@pytest.mark.parametrize("kind", ["held out", "labels", "outputs"])
+def test_it_is_found_with_all_kinds_of_rows(forced, kind):
+    X, y = many_clusters(300)
+    rng = np.random.RandomState(0)
+    if kind == "held out":
+        model = SWATClassifier(**FAST).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    elif kind == "labels":
+        model = SWATClassifier(**FAST).fit(X, (X[:, :3] * X[:, 3:6] > 0).astype(int))
+    else:
+        X = rng.standard_normal((300, 20))
+        model = SWATRegressor(**FAST).fit(X, X[:, :2] * X[:, 2:4])
+    assert len(forced) == 1
+    assert np.isfinite(model.select(index=-1).predict(X)).all()
+
+
+def test_refits_of_many_numbers_see_a_part_of_many_rows_but_all_that_paths_saw(
+    problem, monkeypatch
+):
     seen = []
 
     def spy(network, rows, *arguments, **options):
@@ -184,7 +278,21 @@ def test_paths_of_wide_networks_and_refits_of_many_numbers_see_fewer_rows(proble
 
     monkeypatch.setattr(_problem, "refine", spy)
     point = problem.point(network(2, problem))
-    for most in (100 * point.nnz, 400 * point.nnz):
-        monkeypatch.setattr(_problem, "MOST_PRODUCTS", most)
+    monkeypatch.setattr(_problem, "SEARCH_ROWS", 50)
+    for n_rows in (10, 100, 1000):
+        monkeypatch.setattr(_problem, "MOST_ROWS_TIMES_NUMBERS", n_rows * point.nnz)
         problem.refine(point, Deadline())
-    assert seen == [100, 400]
+    assert seen[0] <= 50 < seen[1] <= 100 < seen[2] == 400
+
+
+def test_large_networks_are_kept_where_their_numbers_are_worth_a_price(problem):
+    sizes = {width: network(width, problem).nnz for width in (20, 50, 60, 70)}
+    assert sizes[20] < LARGEST_AVERAGE < sizes[50]
+    losses = {20: 0.5, 50: 0.4, 60: 0.4 - 1e-6, 70: 0.3}
+    points = [PathPoint(network(width, problem), 0.0, loss) for width, loss in losses.items()]
+    for price, kept in (
+        (0.0, points),
+        (1e-5, [points[0], points[1], points[3]]),
+        (1.0, points[:1]),
+    ):
+        assert worth_their_size(points[::-1], price) == kept

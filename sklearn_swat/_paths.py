@@ -161,7 +161,7 @@ def _may_be_too_narrow(
 ) -> bool:
     """Say whether the best candidate is about as wide as it may be, and a wider network allowed.
 
-    A regression of few features and outputs has no use for more neurons.
+    A regression of few features and outputs hardly ever gains by more neurons.
     """
     is_allowed = settings.max_width > settings.n_slots and 1 in settings.depths
     is_small = max_nnz is not None and max_nnz <= WIDE_BUDGET

@@ -151,7 +151,7 @@ class Problem:
         return SparseMLP((all_but_zero,), (np.zeros(k),), (), self.loss.out_activation)
 
     def prior(self, point: PathPoint) -> float:
-        """The penalty that a network is refitted under on all rows."""
+        """The penalty on the numbers of a network that all rows are fitted by."""
         return prior_strength(point, self.rows, self.loss)
 
     def refine(self, point: PathPoint, should_stop: ShouldStop) -> SparseMLP:

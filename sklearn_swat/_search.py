@@ -350,7 +350,7 @@ def _finish(
     *,
     refits: set[SparseMLP],
 ) -> SearchResult:
-    """Keep the front, choose, refit on all rows those of `refits`, and go back to raw rows."""
+    """Keep the front, choose, refit those of `refits`, and go back to raw rows."""
     judged = problem.front(points)
     first = judged.index(choice(judged))
     refitted = list(judged)
@@ -422,7 +422,7 @@ def _on_raw_rows(
 def _refit(
     point: PathPoint, problem: Problem, should_stop: ShouldStop, known: Refitted
 ) -> PathPoint:
-    """Refit a network's numbers on all rows; its losses stay those of the training rows.
+    """Refit a network's numbers; its losses stay those of the training rows.
 
     Members of averages, which as one network would be wrong alike, are refitted by themselves,
     each of them once: they are kept in `known`.

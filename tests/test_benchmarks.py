@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import advantage, penalty
+from benchmarks import advantage, capacity, penalty
 from benchmarks import compress as compression
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
@@ -284,3 +284,39 @@ def test_the_report_on_compression_counts_the_tables_that_meet_the_target():
     assert "1 of 3 fits" in report
     assert "is NOT met" in report
     assert "is met" in compression.make_report({"runs": runs[:1]})
+
+
+@pytest.mark.parametrize("name", list(capacity.PROBLEMS))
+def test_problems_that_want_many_neurons_are_drawn_by_their_seed(name):
+    X, X_test, y, y_test = capacity.PROBLEMS[name](1)
+    same, other = capacity.PROBLEMS[name](1)[0], capacity.PROBLEMS[name](2)[0]
+    assert (X == same).all()
+    assert not (X == other).all()
+    said = re.search(r"([\d,]+) x (\d+)$", name)
+    assert X.shape == tuple(int(part.replace(",", "")) for part in said.groups())
+    assert len(X_test) == len(y_test) > 400
+    assert len(y) == len(X)
+    n_classes = re.match(r"(\d+) (classes|covariances)", name)
+    assert n_classes is None or len(np.unique(y)) == int(n_classes[1])
+
+
+def test_no_digit_is_in_both_parts_however_it_was_moved():
+    X, X_test, _, _ = capacity.moved_digits(0)
+    ink = [sorted(map(tuple, np.sort(rows, axis=1))) for rows in (X, X_test)]
+    assert not set(ink[0]) & set(ink[1])
+
+
+def test_the_report_on_capacity_has_a_line_per_problem_and_compares_losses():
+    def found(loss, nnz):
+        return {"score": 1 - loss, "test_loss": loss, "nnz": nnz, "processor_seconds": 2.0}
+
+    models = {"swat": found(0.2, 900), "narrow": found(0.4, 300), "mlp": found(0.1, 3000)}
+    models["linear"] = found(0.8, 30)
+    names = list(capacity.PROBLEMS)[:2]
+    runs = [{"table": name, "n_rows": 0, "seed": 0, "models": models} for name in names]
+    report = capacity.make_report({"meta": {"cores": 2}, "runs": runs})
+    for name in names:
+        assert name in report
+    assert "0.800 (900; 1.0)" in report
+    assert "max_width as usual:\n0.50 (geometric mean)" in report
+    assert "MLP, defaults:\n2.00 (geometric mean), 2.00 to 2.00" in report

@@ -48,9 +48,9 @@ BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
 SMALL, SMALL_BUDGET_PRICE = 2 * BRISK["smallest"], 3e-4
 # A network four times as wide is tried where the best refined candidate uses half of the neurons
 # that a layer may have. After a third of the iterations its loss tells whether it is to have a
-# path: if it is below this share of the candidate's by then, it ends at a quarter to two thirds of
-# it (of images, many classes, many products). Small networks are left to the other paths, and so
-# are budgets of so many numbers.
+# path: if it is below this share of the candidate's by then, the fit has a third less loss in the
+# mean (images, many classes, many products). Small networks are left to the other paths, and so are
+# budgets of so many numbers.
 FILLS, IS_BETTER, WIDE_TRIAL = 0.5, 0.95, {"max_iter": 20}
 WIDE: Pace = {"keep": 0.75, "keep_large": 0.75, "smallest": 100, "grows": False}
 WIDE_BUDGET = 300

@@ -46,12 +46,10 @@ BRISK: Pace = {"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False}
 # brisk ones end too early for it, and begin at smaller networks, by a price of its own: at 12 to 30
 # numbers 5 % less loss, in a tenth more time.
 SMALL, SMALL_BUDGET_PRICE = 2 * BRISK["smallest"], 3e-4
-# A network four times as wide is tried where the best refined candidate uses half of the neurons
-# that a layer may have. After a third of the iterations its loss tells whether it is to have a
-# path: if it is below this share of the candidate's by then, the fit has a third less loss in the
-# mean (images, many classes, many products). Small networks are left to the other paths, and so are
-# budgets of so many numbers.
-FILLS, IS_BETTER, WIDE_TRIAL = 0.5, 0.95, {"max_iter": 20}
+# A wide network is tried for a third of a candidate's iterations. If it is better by then than what
+# paths begin at, the fit has a third less loss in the mean (images, many classes, many products).
+# Small networks are left to the other paths, and so are budgets of so many numbers.
+WIDE_TRIAL: Pace = {"max_iter": 20}
 WIDE: Pace = {"keep": 0.75, "keep_large": 0.75, "smallest": 100, "grows": False}
 WIDE_BUDGET = 300
 # What a number of large networks has to be worth where there is such a path: they are kilobytes.
@@ -118,7 +116,7 @@ def best_beginnings(
 
 
 def wide_beginnings(
-    refined: Sequence[PathPoint],
+    beginnings: Sequence[Beginning],
     problem: Problem,
     screening: Screening,
     settings: DescentSettings,
@@ -127,9 +125,8 @@ def wide_beginnings(
     ends: Deadline,
     max_nnz: int | None = None,
 ) -> list[Beginning]:
-    """Return how a path begins at a network as wide as averages, if that is clearly better."""
-    best = _ranked(refined, 0.0)[:1]
-    if not best or not _may_be_too_narrow(best[0], problem, settings, max_nnz):
+    """Return how a path begins at a network as wide as averages, if it beats all `beginnings`."""
+    if not beginnings or not _may_be_wide(problem, settings, max_nnz):
         return []
     width = settings.max_width
     d, k = problem.rows.X.shape[1], problem.rows.target.shape[1]
@@ -149,26 +146,27 @@ def wide_beginnings(
         control.stopped(reason)
     if point is None:
         return []
-    # Both by the validation rows alone: of so many numbers, no training rows can be left out.
-    wide, narrow = (problem.candidate(each.refined_as) for each in (point, best[0]))
-    control.say(f"tried {width} neurons in a layer  validation loss {wide.validation_loss:.4f}")
-    is_better = wide.validation_loss < IS_BETTER * narrow.validation_loss
+    # All by the validation rows alone: of so many numbers, no training rows can be left out.
+    wide = problem.candidate(point.refined_as).validation_loss
+    losses = [problem.candidate(network).validation_loss for network, _ in beginnings]
+    others = np.fmin.reduce([np.inf, *losses])
+    is_better = wide < others
+    control.say(
+        f"tried {width} neurons in a layer  validation loss {wide:.4f}, "
+        f"{'better' if is_better else 'no better'} than {others:.4f}"
+    )
     return [(point.refined_as, WIDE)] if is_better else []
 
 
-def _may_be_too_narrow(
-    best: PathPoint, problem: Problem, settings: DescentSettings, max_nnz: int | None
-) -> bool:
-    """Say whether the best candidate is about as wide as it may be, and a wider network allowed.
+def _may_be_wide(problem: Problem, settings: DescentSettings, max_nnz: int | None) -> bool:
+    """Say whether a network may be wider than usual, and is likely to gain by it.
 
-    A regression of few features and outputs hardly ever gains by more neurons.
+    A regression of few features and outputs hardly ever does.
     """
-    is_allowed = settings.max_width > settings.n_slots and 1 in settings.depths
-    is_small = max_nnz is not None and max_nnz <= WIDE_BUDGET
     usual, _ = widths_of(None, "data", problem.rows.X.shape[1], problem.rows.target.shape[1])
-    has_use = problem.has_classes or usual > DEFAULT_WIDTH
-    widest = max(best.network.hidden_layer_sizes, default=0)
-    return is_allowed and not is_small and has_use and widest >= FILLS * settings.n_slots
+    is_allowed = settings.max_width > usual and 1 in settings.depths
+    is_small = max_nnz is not None and max_nnz <= WIDE_BUDGET
+    return is_allowed and not is_small and (problem.has_classes or usual > DEFAULT_WIDTH)
 
 
 def _all_are_above(share: float, refined: list[PathPoint], problem: Problem) -> bool:

@@ -195,7 +195,7 @@ def search(
         wide: list[Beginning] = []
         if not control.was_interrupted:
             wide = wide_beginnings(
-                refined, problem, screening, settings, np.random.RandomState(seed + 2), control,
+                beginnings, problem, screening, settings, np.random.RandomState(seed + 2), control,
                 paths_end, max_nnz=max_nnz,
             )  # fmt: skip
             if wide:

@@ -11,6 +11,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._paths import (
     LARGEST_AVERAGE,
     N_PATHS,
+    THOROUGH,
     WIDE,
     WIDE_BUDGET,
     wide_beginnings,
@@ -52,12 +53,11 @@ class Settings:
         self.__dict__.update(others)
 
 
-def begun(problem, width=16, max_nnz=None, ends=None, control=None, **settings):
-    """Return how wide paths begin where the best candidate has so many neurons."""
-    losses = {1: np.nan, width: 10.0, 3: 11.0}  # as they are told: networks of ones have more
-    refined = [PathPoint(network(n, problem), loss, loss) for n, loss in losses.items()]
+def begun(problem, max_nnz=None, ends=None, control=None, others=(3, 16), **settings):
+    """Return how wide paths begin beside paths from networks of ones of so many neurons."""
+    beginnings = [(network(n, problem), THOROUGH) for n in others]
     return wide_beginnings(
-        refined, problem, problem.screening, Settings(**settings), np.random.RandomState(0),
+        beginnings, problem, problem.screening, Settings(**settings), np.random.RandomState(0),
         control or Control(), ends or Deadline(), max_nnz=max_nnz,
     )  # fmt: skip
 
@@ -75,7 +75,6 @@ def test_it_is_as_wide_as_averages_and_refined(problem):
 @pytest.mark.parametrize(
     "case",
     [
-        {"width": 7},  # a layer has room
         {"max_width": 16},
         {"depths": (2, 3)},
         {"activations": ("identity",)},
@@ -87,18 +86,15 @@ def test_it_is_left_out_where_it_may_not_be_or_has_no_use(problem, case):
     assert begun(problem, **case) == []
 
 
-def test_it_has_to_be_clearly_better_by_the_same_rows(problem, monkeypatch):
-    told = problem.point(network(16, problem)).validation_loss
+def test_it_has_to_be_better_than_all_that_paths_begin_at(problem):
     ((found, _),) = begun(problem)
-    share = problem.point(found).validation_loss / told
-    for is_better, n_begun in ((1.01 * share, 1), (0.99 * share, 0)):
-        monkeypatch.setattr(_paths, "IS_BETTER", is_better)
-        assert len(begun(problem)) == n_begun
-
-
-def test_without_candidates_there_is_nothing_to_be_better_than(problem):
+    beginnings = [(network(3, problem), THOROUGH), (found, THOROUGH)]
     arguments = problem, problem.screening, Settings(), np.random.RandomState(0)
-    assert wide_beginnings([], *arguments, Control(), Deadline()) == []
+    assert wide_beginnings(beginnings, *arguments, Control(), Deadline()) == []
+
+
+def test_without_other_paths_there_is_none(problem):
+    assert begun(problem, others=()) == []
 
 
 @pytest.mark.parametrize("has_start", [False, True])
@@ -112,7 +108,6 @@ def test_regressions_of_few_features_have_no_use_for_it(
         calls.append(options["width"])
 
     monkeypatch.setattr(_paths, "random_wide_network", spy)
-    monkeypatch.setattr(_paths, "FILLS", 0.0)
     X = np.random.RandomState(0).standard_normal((200, n_features))
     start = SparseMLP((X[:18].T, X[:18, :1]), (X[:18, 0], [0.0]), (("tanh",) * 18,))
     model = SWATRegressor(depth=1, max_iter=2, start=start if has_start else "data")
@@ -136,6 +131,17 @@ def test_ctrl_c_in_its_trial_ends_the_search(problem, monkeypatch):
     assert control.was_interrupted
 
 
+def beside_constant(is_better=True):
+    """Return what begins paths of wide networks, if these beat a constant, or never."""
+
+    def begin(beginnings, problem, *arguments, **options):
+        assert beginnings
+        constant = [(problem.constant(), THOROUGH)]
+        return wide_beginnings(constant, problem, *arguments, **options) if is_better else []
+
+    return begin
+
+
 @pytest.mark.parametrize("is_better", [True, False])
 @pytest.mark.parametrize("has_start", [False, True])
 def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
@@ -153,8 +159,7 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
 
     monkeypatch.setattr(_search, "run_paths", spy_on_paths)
     monkeypatch.setattr(_search, "average_paths", spy_on_averages)
-    monkeypatch.setattr(_paths, "FILLS", 0.0)
-    monkeypatch.setattr(_paths, "IS_BETTER", np.inf if is_better else 0.0)
+    monkeypatch.setattr(_search, "wide_beginnings", beside_constant(is_better))
     X, y = many_clusters(400)
     start = SWATClassifier(depth=1, n_restarts=1, max_iter=1, refine=False).fit(X, y)
     model = SWATClassifier(depth=1, n_restarts=4, max_iter=5, random_state=0)
@@ -171,7 +176,7 @@ def test_of_many_clusters_it_tells_more_apart(monkeypatch):
     train, test = slice(0, 2000), slice(2000, None)
     model = SWATClassifier(random_state=0).fit(X[train], y[train])
     assert model.path_[-1].nnz > LARGEST_AVERAGE
-    monkeypatch.setattr(_paths, "FILLS", np.inf)
+    monkeypatch.setattr(_search, "wide_beginnings", beside_constant(False))
     narrow = SWATClassifier(random_state=0).fit(X[train], y[train])
     assert model.score(X[test], y[test]) > narrow.score(X[test], y[test]) + 0.02
 
@@ -196,9 +201,7 @@ def test_its_neurons_have_activations_that_are_allowed(allowed, expected):
 @pytest.fixture
 def forced(monkeypatch):
     """Let every fit that may have a path of a wide network have one, and list these."""
-    monkeypatch.setattr(_paths, "FILLS", 0.0)
-    monkeypatch.setattr(_paths, "IS_BETTER", np.inf)
-    begin, begun = _search.wide_beginnings, []
+    begin, begun = beside_constant(), []
 
     def spy(*arguments, **options):
         begun.extend(found := begin(*arguments, **options))

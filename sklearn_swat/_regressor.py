@@ -39,10 +39,10 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
     max_width : int, default=None
         Neurons per hidden layer at most; a given `start` may have more. None means 16, or
         as many as there are features up to 32, or two per output up to 64, whichever is
-        most; averages of several networks, and one that is tried where these are too
-        narrow, may then be four times as wide. Memory and time grow with its square: a fit
-        of few rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more memory than
-        the machine has is refused.
+        most; averages of several networks, and a wider one that is tried beside them, may
+        then have four times as many. Memory and time grow with its square: a fit of few
+        rows takes 0.4 GB with 16, and 2 GB with 1,000. What takes more memory than the
+        machine has is refused.
     activations : "all", str or list of str, default="all"
         What a neuron may be: "sigmoid", "tanh", "leaky_relu", "identity".
     n_restarts : int, default=2

@@ -120,6 +120,15 @@ def label_boxes(display):
 # ----------------------------------------------------------------------- the network
 
 
+def test_lines_are_thinner_where_nodes_are_small():
+    network = SparseMLP((np.ones((80, 2)), np.ones((2, 1))), (np.ones(2), [0.0]), (("tanh",) * 2,))
+    roomy, small = NetworkDisplay(network=network).plot(), plt.subplots(figsize=(4, 3))[1]
+    crowded = NetworkDisplay(network=network).plot(ax=small)
+    widest = [max(width for *_, width in drawn_lines(each)) for each in (roomy, crowded)]
+    assert widest[0] == pytest.approx(3.5)
+    assert widest[1] < 1.0
+
+
 def test_network_draws_every_weight_with_its_sign_and_magnitude():
     display = NetworkDisplay(network=one_neuron()).plot()
     lines = drawn_lines(display)

@@ -14,6 +14,7 @@ from .._preprocessing import moments
 from .._validation import validate_rows
 from ._drawable import check_drawable
 from ._style import (
+    CROWDED,
     FONT_SIZE,
     LEGEND_COLUMN,
     LEGEND_ROW,
@@ -227,7 +228,7 @@ class NetworkDisplay:
         diameter = min(20.0, 0.82 * row_points)
         font_size = min(FONT_SIZE, 0.8 * row_points)
 
-        self._draw_weights(features, columns)
+        self._draw_weights(features, columns, min(1.0, diameter / CROWDED))
         self._draw_nodes(columns, diameter)
         self._draw_names(features, columns, diameter, font_size)
         return self
@@ -270,7 +271,7 @@ class NetworkDisplay:
         return columns
 
     def _draw_weights(
-        self, features: NDArray[np.int_], columns: Sequence[NDArray[np.float64]]
+        self, features: NDArray[np.int_], columns: Sequence[NDArray[np.float64]], thickness: float
     ) -> None:
         from matplotlib.collections import LineCollection
 
@@ -293,7 +294,7 @@ class NetworkDisplay:
                 LineCollection(
                     lines,
                     colors=np.where(positive, POSITIVE, NEGATIVE).tolist(),
-                    linewidths=0.5 + 3.0 * relative,
+                    linewidths=thickness * (0.5 + 3.0 * relative),
                     alpha=0.75,
                     zorder=1,
                 ),

@@ -13,6 +13,7 @@ DEPTH_COLOURS = {1: "#0072B2", 2: "#E69F00", 3: "#009E73", 4: "#CC79A7"}
 
 FONT_SIZE = 9.0  # points
 ROW_HEIGHT = 0.28  # inches between two nodes of the fullest column
+CROWDED = 12.0  # points: below such a diameter of nodes, lines get thinner as they do
 LEGEND_ROW = 0.24  # inches
 LEGEND_COLUMN = 1.15  # inches
 NARROW = 4.5  # inches: below, the title takes two lines

@@ -54,7 +54,7 @@ class DescentSettings:
     n_slots : int
         Neurons per layer at most.
     max_width : int
-        The same of averages of several networks, and of what is tried where these are too narrow.
+        The same of averages of several networks, and of a wider one that is tried beside them.
     activations : tuple of str
     start : {"data", "random"} or SparseMLP
         A network on standardised rows, or how to choose the start points.

@@ -29,14 +29,13 @@ from benchmarks._dense import count_weights, dense_mlp, fit_quietly
 from benchmarks._results import begin, missing, run_and_keep
 from benchmarks.advantage import test_loss
 from benchmarks.quick import swat
+from sklearn_swat._parameters import widths_of
 
 Array = NDArray[Any]
 Draw = Callable[[int], tuple[Array, Array, Array, Array]]  # training and test rows, their targets
 TEST_ROWS = 2_000
 NOISE = 0.2  # deviation, of targets of deviation 1
 CANVAS, REPEATS = 12, 2  # pixels of a side, and pictures of each training digit
-# Neurons that a default fit looks for: as many as features up to 32, or two per output, from 16 on.
-LEAST_WIDTH, MOST_FOR_FEATURES = 16, 32
 
 
 def clusters(
@@ -117,16 +116,10 @@ PROBLEMS: dict[str, Draw] = {
     "moved digits, 2,694 x 144": moved_digits,
     "465 products, 6,000 x 30": with_test_rows(products, 6_000, n_features=30),
 }
-MODELS = ("swat", "narrow", "mlp", "linear")
 TITLES = {
     "swat": "SWAT, default fit", "narrow": "SWAT, max_width as usual", "mlp": "MLP, defaults",
     "linear": "linear model",
 }  # fmt: skip
-
-
-def usual_width(n_features: int, n_outputs: int) -> int:
-    """Return how wide the layers are that a default fit looks for."""
-    return max(LEAST_WIDTH, min(n_features, MOST_FOR_FEATURES), 2 * n_outputs)
 
 
 def linear_model(task: str) -> Any:
@@ -157,9 +150,10 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     X, X_test, y, y_test = PROBLEMS[name](seed)
     task = "classification" if y.dtype.kind == "i" else "regression"
     n_outputs = len(np.unique(y)) if task == "classification" else 1
+    usual_width, _ = widths_of(None, "data", X.shape[1], n_outputs)
     models = {
         "swat": swat(task, seed),
-        "narrow": swat(task, seed, max_width=usual_width(X.shape[1], n_outputs)),
+        "narrow": swat(task, seed, max_width=usual_width),
         "mlp": dense_mlp(task, seed),
         "linear": linear_model(task),
     }
@@ -213,9 +207,9 @@ def make_report(results: dict[str, Any]) -> str:
         lines.append(
             {"problem": name}
             | {
-                TITLES[model]: f"{median(model, 'score'):.3f} ({median(model, 'nnz'):,.0f}; "
+                title: f"{median(model, 'score'):.3f} ({median(model, 'nnz'):,.0f}; "
                 f"{median(model, 'processor_seconds') / unit:.1f})"
-                for model in MODELS
+                for model, title in TITLES.items()
             }
         )
     n_draws = len({run["seed"] for run in runs})

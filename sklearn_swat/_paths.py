@@ -175,7 +175,7 @@ def _all_are_above(share: float, refined: list[PathPoint], problem: Problem) -> 
     return bool(refined) and not any(point.validation_loss < enough for point in refined)
 
 
-def _ranked(points: Sequence[PathPoint], price: float) -> list[PathPoint]:
+def _ranked(points: list[PathPoint], price: float) -> list[PathPoint]:
     """Return points by what they cost, the best one first; NaN is last."""
     costs = [point.validation_loss + price * point.nnz for point in points]
     return [points[i] for i in np.argsort(costs, kind="stable")]

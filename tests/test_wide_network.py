@@ -1,4 +1,4 @@
-"""A wider network, tried where the best candidate fills its layers: when, and what comes of it."""
+"""A network wider than those that are looked for: when it is tried, and what comes of it."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def network(width, problem):
 class Settings:
     """Of a descent: those that decide on a wider network."""
 
-    n_slots, max_width, depths, activations = 16, 64, (1, 2), ("leaky_relu", "tanh")
+    max_width, depths, activations = 64, (1, 2), ("leaky_relu", "tanh")
 
     def __init__(self, **others):
         self.__dict__.update(others)
@@ -238,7 +238,7 @@ def test_its_path_sees_fewer_rows_and_is_judged_by_all(monkeypatch, forced):
 
 
 def test_fits_that_have_it_keep_what_all_fits_promise(forced):
-    """The same bits in parallel and with columns in another order, within a width and a time."""
+    """The same bits in parallel, the same answers of turned rows, and within a time."""
     X, y = many_clusters(300)
     model = SWATClassifier(**FAST).fit(X, y)
     parallel = SWATClassifier(n_jobs=2, **FAST).fit(X, y)

@@ -71,6 +71,19 @@ class Deadline:
         return False
 
 
+def time_shares(n: int, n_workers: int) -> list[float]:
+    """Return what share of the time that is left each of `n` calls may take once it begins.
+
+    As many as are still to run one after another, on so many workers, share it.
+
+    Examples
+    --------
+    >>> time_shares(4, 2)
+    [0.5, 0.5, 1.0, 1.0]
+    """
+    return [1 / -(-(n - i) // n_workers) for i in range(n)]
+
+
 @dataclass(frozen=True)
 class Hooks:
     """What every call of a callback is given.

@@ -120,6 +120,7 @@ def pruning_rounds(
     keep_large: float = 0.8,
     smallest: int = 0,
     grows: bool = True,
+    full_curvature: int | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[PathPoint]:
     """Refine a network and remove its least salient weights, round after round.
@@ -147,6 +148,9 @@ def pruning_rounds(
         End the rounds once a network has at most this many non-zeros.
     grows : bool, default=True
         Whether small networks get weights back in every second round.
+    full_curvature : int, optional
+        Live weights up to which the full curvature tells how to refine and what to remove; by
+        default 300.
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 
@@ -164,6 +168,7 @@ def pruning_rounds(
     for name, share, usual in (("keep", keep, 0.87), ("keep_large", keep_large, 0.8)):
         if not 0 < share < 1:
             raise ValueError(f"{name} must lie strictly between 0 and 1, got {share}: try {usual}")
+    limit = FULL_CURVATURE_WEIGHTS if full_curvature is None else full_curvature
     with one_blas_thread():
         reference = loss.constant_loss(train.target, train.weight)
         point = judge(network, train, validation, loss, reference)
@@ -183,7 +188,7 @@ def pruning_rounds(
         is_rough = point.validation_loss > _PRECISE_BELOW
         with one_blas_thread(), np.errstate(all="ignore"):
             objective, rough = _objectives(network, train, loss, l2, is_rough)
-            x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN)
+            x = minimise(rough, n_iter, should_stop, _ROUND_TOLERANCE, _ROUND_GAIN, limit)
             left = without_negligible(objective, x)
             if (network := objective.to_network(left)).is_constant:
                 break
@@ -207,8 +212,8 @@ def pruning_rounds(
                 if grown.value(x_grown) <= objective.value(x):
                     objective, rough, x, inverse = grown, rough_grown, x_grown, None
                     n_grown = max(0, len(x) - size)  # neurons may have died
-            kept = keep_large if len(x) > FULL_CURVATURE_WEIGHTS else keep
-            x = _remove_least_salient(objective, x, kept, n_grown, inverse, rough)
+            kept = keep if len(x) <= limit else keep_large
+            x = _remove_least_salient(objective, x, kept, n_grown, inverse, rough, limit)
             network = fold_linear_layers(objective.to_network(x))
         n_iter, may_grow = max_iter, grows and not may_grow
     with one_blas_thread():
@@ -356,6 +361,7 @@ def _remove_least_salient(
     n_grown: int,
     inverse: Array | None = None,
     rough: Objective | None = None,
+    full_curvature: int = FULL_CURVATURE_WEIGHTS,
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
@@ -365,7 +371,7 @@ def _remove_least_salient(
     """
     size, n_prunable = len(x), int(objective.prunable.sum())
     most = n_prunable // 2  # where most numbers are biases that stay
-    if size > FULL_CURVATURE_WEIGHTS:
+    if size > full_curvature:
         saliency = objective.curvature_diagonal(x) * x * x
         return _without_least(objective, x, saliency, max(1, min(int(size * (1 - keep)), most)))
     size -= n_grown

@@ -25,8 +25,8 @@ from ._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 ShouldStop = Callable[[], bool]
-# Up to this many live weights the full curvature matrix is used. Its cost grows with
-# the square of their number: about 2 ms for 150 weights and 800 rows on one core. At 150
+# Up to this many live weights the full curvature matrix is used, if not told otherwise. Its cost
+# grows with the square of their number: about 2 ms for 150 weights and 800 rows on one core. At 150
 # instead of 300, networks of clean tables stop short of what their weights can do.
 FULL_CURVATURE_WEIGHTS = 300
 TOLERANCE = 1e-4  # share of the loss that a step of Levenberg-Marquardt has to gain
@@ -50,6 +50,8 @@ def refine(
     l2: float = 1e-4,
     max_iter: int = 60,
     tolerance: float = TOLERANCE,
+    full_curvature: int | None = None,
+    is_rough: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> SparseMLP:
     """Optimise the live weights of a network; none is added.
@@ -71,6 +73,10 @@ def refine(
         reaches more, counts as four.
     tolerance : float, default=1e-4
         Share of the loss that an iteration of Levenberg-Marquardt has to gain.
+    full_curvature : int, optional
+        Live weights up to which Levenberg-Marquardt optimises, and L-BFGS beyond; by default 300.
+    is_rough : bool, default=False
+        Whether single precision is enough.
     should_stop : callable, default=None
         Asked between iterations; True ends the optimisation with what there is.
 
@@ -82,7 +88,8 @@ def refine(
     with one_blas_thread(), np.errstate(all="ignore"):
         objective = Objective(network, rows, loss, l2)
         before = objective.data_loss(objective.start)
-        x = minimise(objective, max_iter, should_stop, tolerance)
+        minimised = objective.in_single() if is_rough else objective
+        x = minimise(minimised, max_iter, should_stop, tolerance, full_curvature=full_curvature)
         after = objective.data_loss(x)
         if before <= after or not np.isfinite(after):
             return network
@@ -133,14 +140,17 @@ def minimise(
     should_stop: ShouldStop | None,
     tolerance: float = TOLERANCE,
     least_gain: float = LEAST_GAIN,
+    full_curvature: int | None = None,
 ) -> Array:
     """Live parameters (p,) of the lowest penalised loss found.
 
     Levenberg-Marquardt ends at a step that gains less than a share `tolerance` of it, and
-    L-BFGS, which many parameters take, at one that gains less than `least_gain`.
+    L-BFGS, which more than `full_curvature` parameters take, at one that gains less than
+    `least_gain`.
     """
     with np.errstate(all="ignore"):  # a step that overflows is rejected by its value
-        if len(objective.start) <= FULL_CURVATURE_WEIGHTS:
+        limit = FULL_CURVATURE_WEIGHTS if full_curvature is None else full_curvature
+        if len(objective.start) <= limit:
             return _levenberg_marquardt(objective, -(-max_iter // 4), should_stop, tolerance)
         return _lbfgs(objective, max_iter, should_stop, least_gain)
 

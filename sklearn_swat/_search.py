@@ -15,6 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._averages import AveragePoint, average
+from ._beginnings import (
+    BEGINNING_PRICE,
+    LITTLE_FOUND,
+    N_PATHS,
+    THOROUGH,
+    Beginning,
+    best_beginnings,
+)
 from ._candidates import Candidate, Descent
 from ._control import DESCENT_ENDS, PATHS_END, Control, Stage
 from ._descent_settings import DescentSettings, DescentTask
@@ -23,22 +31,10 @@ from ._losses import LOSSES
 from ._network import SparseMLP
 from ._online import Memory, mean_curvature
 from ._parameters import check_width
-from ._paths import (
-    BEGINNING_PRICE,
-    LARGE_PRICE,
-    LITTLE_FOUND,
-    N_PATHS,
-    THOROUGH,
-    WIDE,
-    Beginning,
-    average_paths,
-    best_beginnings,
-    run_paths,
-    wide_beginnings,
-    worth_their_size,
-)
+from ._paths import LARGE_PRICE, average_paths, run_paths, worth_their_size
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
+from ._random_beginnings import dense_beginning, may_be_dense, wide_beginnings
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
@@ -188,22 +184,33 @@ def search(
                 networks.extend(_networks(again, screening))
                 yield _beginnings(again, screening, settings.alpha)
 
+        of_random = (
+            problem,
+            screening,
+            settings,
+            np.random.RandomState(seed + 2),
+            control,
+            paths_end,
+        )
+        rival = None
+        if may_be_dense(problem, settings, max_nnz):
+
+            def rival(lowest_loss: float) -> Beginning | None:
+                return dense_beginning(lowest_loss, *of_random)
+
         beginnings = best_beginnings(
             ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
-            max_nnz=max_nnz,
+            max_nnz=max_nnz, rival=rival if may_be_dense(problem, settings, max_nnz) else None,
         )  # fmt: skip
         wide: list[Beginning] = []
         if not control.was_interrupted:
-            wide = wide_beginnings(
-                beginnings, problem, screening, settings, np.random.RandomState(seed + 2), control,
-                paths_end, max_nnz=max_nnz,
-            )  # fmt: skip
+            wide = wide_beginnings(beginnings, *of_random, max_nnz=max_nnz)
             if wide:
                 beginnings = [*beginnings[: N_PATHS - 1], *wide]
         if isinstance(start, SparseMLP):
-            beginnings.append((start, THOROUGH))
+            beginnings.append(Beginning(start, THOROUGH))
         # What hidden neurons have to be better than.
-        beginnings.append((problem.linear(), THOROUGH))
+        beginnings.append(Beginning(problem.linear(), THOROUGH))
         if not control.was_interrupted:
             paths: list[list[PathPoint]] = []
             all_ran, asked_to_stop = run_paths(
@@ -216,8 +223,8 @@ def search(
             if not (asked_to_stop or control.was_interrupted):
                 # A callback may have ended the stage before the last path.
                 begun = zip(paths, beginnings, strict=False)
-                narrow = [path for path, (_, pace) in begun if pace is not WIDE]
-                points += average_paths(narrow, problem, settings, control, paths_end)
+                averaged = [path for path, (_, pace) in begun if pace.is_averaged]
+                points += average_paths(averaged, problem, settings, control, paths_end)
             if wide:
                 points = worth_their_size(points, min(settings.alpha, LARGE_PRICE))
         # Of classes the best of several candidates was lucky, and there is no network of about its

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,8 +47,6 @@ class Beginning(NamedTuple):
 # The best candidates of the descent that are refined, of which the best then have pruning paths:
 # what soft networks come to shows only there, and several refinements cost as much as one path.
 N_REFINED, N_PATHS = 6, 3
-# Where there is something else to compare them with: these first.
-FIRST_REFINED = 3
 # Where none of them gets below this share of a constant's loss, more are refined, up to so many of
 # one descent: descents see no difference between networks that explain nothing yet.
 NOTHING_FOUND, MOST_REFINED = 0.95, 16
@@ -70,9 +68,6 @@ BRISK = Pace({"keep": 0.75, "keep_large": 0.6, "smallest": 40, "grows": False})
 SMALL, SMALL_BUDGET_PRICE = 2 * BRISK.rounds["smallest"], 3e-4
 REFINING_ENDS = 0.4  # a share of the paths' time
 
-# Returns where a path begins that a network beats the given validation loss at, if one does.
-Rival = Callable[[float], Beginning | None]
-
 
 def best_beginnings(
     descents: Iterable[Sequence[SparseMLP]],
@@ -83,39 +78,29 @@ def best_beginnings(
     ends: Deadline,
     points: list[PathPoint],
     max_nnz: int | None = None,
-    rival: Rival | None = None,
 ) -> list[Beginning]:
     """Refine the first candidates, add them to `points`, and return how paths begin at the best.
 
     What descents end at is given with the best network first; the next descent is asked for where
-    those before it found nothing. A small budget `max_nnz` has a price of its own. A `rival` is
-    called once, after the first few candidates: where it beats them, it and the best of these
-    begin the only paths.
+    those before it found nothing. A small budget `max_nnz` has a price of its own.
     """
     refined: list[PathPoint] = []
     tried: list[SparseMLP] = []
-    winner: Beginning | None = None
     try:
         for networks in descents:
             refining_ends = ends.part(REFINING_ENDS)
-            for start, stop in _batches(len(networks), rival is not None):
-                batch = networks[start:stop]
+            for i in range(0, min(len(networks), MOST_REFINED), N_REFINED):
+                batch = networks[i : min(i + N_REFINED, MOST_REFINED)]
                 tried += batch
                 for point, reason in refine_all(batch, problem, n_jobs, refining_ends):
                     if point is not None:
                         refined.append(point)
                     if reason is not None:
                         control.stopped(reason)
-                if rival is not None and refined:
-                    others = lowest_loss((point.refined_as for point in refined), problem)
-                    winner, rival = rival(others), None
-                    if winner is not None:
-                        break
-                if stop >= N_REFINED and not _all_are_above(NOTHING_FOUND, refined, problem):
+                if not _all_are_above(NOTHING_FOUND, refined, problem):
                     break
-            found = refined if winner is None else [problem.candidate(winner.network)]
             # A descent may end at constants alone.
-            if networks and not _all_are_above(LITTLE_FOUND, found, problem):
+            if networks and not _all_are_above(LITTLE_FOUND, refined, problem):
                 break
     except KeyboardInterrupt:
         control.stopped("interrupt")
@@ -132,31 +117,11 @@ def best_beginnings(
         f"best: validation loss {best.validation_loss:.4f}, {best.nnz} non-zeros, "
         f"depth {best.network.depth}"
     )
-    if winner is not None:
-        return [winner, Beginning(best.refined_as, THOROUGH)]
     n_thorough = N_PATHS if is_small else 2 if best.validation_loss < LITTLE_LOSS else 1
     return [
         Beginning(point.refined_as, THOROUGH if rank < n_thorough else _brisk_if_large(point))
         for rank, point in enumerate(chosen)
     ]
-
-
-def _batches(n: int, has_rival: bool) -> Iterator[tuple[int, int]]:
-    """Yield which of `n` candidates are refined at a time."""
-    n = min(n, MOST_REFINED)
-    stops = [*range(N_REFINED, n, N_REFINED), n] if n else []
-    if has_rival and n > FIRST_REFINED:
-        stops.insert(0, FIRST_REFINED)
-    yield from zip([0, *stops], stops, strict=False)
-
-
-def lowest_loss(networks: Iterable[SparseMLP], problem: Problem) -> float:
-    """Return the lowest loss of any network by the validation rows alone.
-
-    Where networks have many numbers, no training rows can be left out.
-    """
-    losses = [problem.candidate(network).validation_loss for network in networks]
-    return float(np.fmin.reduce([np.inf, *losses]))
 
 
 def _all_are_above(share: float, refined: list[PathPoint], problem: Problem) -> bool:

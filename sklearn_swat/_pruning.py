@@ -346,7 +346,7 @@ def _inverted(matrix: Array) -> Array | None:
     """Return the inverse of a curvature (p, p), if there is one to working precision."""
     matrix = matrix.copy()
     diagonal(matrix)[:] += RIDGE * diagonal(matrix).max()
-    lower, failed = dpotrf(matrix, lower=1, clean=0)
+    lower, failed = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)  # symmetric: no copy
     if failed:
         return None
     inverse, _ = dpotri(lower, lower=1, overwrite_c=1)  # its upper triangle is left over

@@ -1,19 +1,20 @@
-"""Paths that begin at networks of random neurons, where these beat what descents found.
+"""Paths that begin at a network of random neurons, where that beats what descents found.
 
-Latent descents end at networks of tens of numbers to a few hundred. Some targets need more, or
-more second-order steps than there is time for with many candidates.
+Latent descents end at networks of tens of numbers to a few hundred. Some targets need more of
+them, or more second-order steps than there is time for with many candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ._beginnings import Beginning, Pace, lowest_loss, refine_all
+from ._beginnings import Beginning, Pace, refine_all
 from ._control import Control, Deadline
 from ._descent_settings import DescentSettings
+from ._neighbours import neighbour_noise
 from ._network import SparseMLP
 from ._parameters import DEFAULT_WIDTH, widths_of
 from ._problem import LITTLE_LOSS, Problem
@@ -35,17 +36,20 @@ WIDE_BUDGET = 300
 # Activations of its neurons, in turn, as far as they are allowed: classes of images want leaky
 # ReLUs, smooth targets tanh, and both together are never far from the better one.
 WIDE_ACTIVATIONS = ("leaky_relu", "tanh")
-# A dense network has as many numbers as Levenberg-Marquardt steps are quick with, in two layers.
-DENSE_WEIGHTS, DENSE_WIDTH = 450, 14
+# A dense network of several layers has as many numbers as steps of Levenberg-Marquardt are quick
+# with. Of two layers, it has the same loss on most tables, and more where there are waves.
+DENSE = Pace({"full_curvature": 450})
+DENSE_WIDTH, DENSE_DEPTH = 14, 3
 DENSE_BUDGET = 80
-DENSE_STAGES, DENSE_ITERATIONS = 4, 80
-STILL_FALLS = 0.9
-DENSE = Pace({"full_curvature": DENSE_WEIGHTS})
-DENSE_ACTIVATIONS = ("tanh", "sigmoid")
+DENSE_ACTIVATIONS: tuple[str, ...] = ("tanh",)
+# It is refined by so many steps at a time, which count as four iterations each. More than a few
+# times are for what its neighbours say could be told, and what looks hopeless is given up.
+STEPS, FEW_TIMES, MOST_TIMES = 20, 4, 12
+STILL_FALLS = 0.9  # of the loss, by which it has to fall each time
 TRIAL_ENDS = 0.2  # a share of the paths' time
 
 
-def wide_beginnings(
+def random_beginnings(
     beginnings: Sequence[Beginning],
     problem: Problem,
     screening: Screening,
@@ -55,124 +59,101 @@ def wide_beginnings(
     ends: Deadline,
     max_nnz: int | None = None,
 ) -> list[Beginning]:
-    """Return how a path begins at a network as wide as averages, if it beats all `beginnings`."""
-    if not beginnings or not _may_be_wide(problem, settings, max_nnz):
-        return []
-    names = _chosen(WIDE_ACTIVATIONS, settings)
-    if not names:
-        return []
-    width = settings.max_width
-    try:
-        network = _drawn((width,), names, problem, screening, random_state)
-        ends = ends.part(TRIAL_ENDS)
-        ((point, reason),) = refine_all([network], problem, None, ends, WIDE_TRIAL)
-    except KeyboardInterrupt:
-        point, reason = None, "interrupt"
-    if reason is not None:
-        control.stopped(reason)
-    if point is None:
-        return []
-    wide = lowest_loss([point.refined_as], problem)
-    others = lowest_loss((network for network, _ in beginnings), problem)
-    is_better = wide < others
-    control.say(
-        f"tried {width} neurons in a layer  validation loss {wide:.4f}, "
-        f"{'better' if is_better else 'no better'} than {others:.4f}"
-    )
-    return [Beginning(point.refined_as, WIDE)] if is_better else []
+    """Return how a path begins at a random network that, once refined, beats all `beginnings`.
 
-
-def _may_be_wide(problem: Problem, settings: DescentSettings, max_nnz: int | None) -> bool:
-    """Say whether a network may be wider than usual, and is likely to gain by it."""
-    usual, _ = _usual_widths(problem)
-    is_allowed = settings.max_width > usual and 1 in settings.depths
-    is_small = max_nnz is not None and max_nnz <= WIDE_BUDGET
-    return is_allowed and not is_small and not _has_few_features(problem)
-
-
-def may_be_dense(problem: Problem, settings: DescentSettings, max_nnz: int | None) -> bool:
-    """Say whether a dense network may be tried, and is likely to be of use."""
-    is_small = max_nnz is not None and max_nnz <= DENSE_BUDGET
-    is_allowed = max(settings.depths) > 1 and bool(_chosen(DENSE_ACTIVATIONS, settings))
-    return is_allowed and not is_small and _has_few_features(problem)
-
-
-def dense_beginning(
-    others: float,
-    problem: Problem,
-    screening: Screening,
-    settings: DescentSettings,
-    random_state: np.random.RandomState,
-    control: Control,
-    ends: Deadline,
-) -> Beginning | None:
-    """Return how a path begins at a dense network of a lower validation loss than `others`.
-
-    It is refined in stages, each under the prior that the loss after the one before it calls for.
+    It is a dense one in regressions of few features and outputs, and a wide one in other fits.
     """
-    depth = min(depth for depth in settings.depths if depth > 1)
-    width = min(_dense_width(len(screening.seen), problem, depth), settings.n_slots)
-    names = _chosen(DENSE_ACTIVATIONS, settings)[:1]
-    network = _drawn((width,) * depth, names, problem, screening, random_state)
-    train = problem.fewest_train
-    ends = ends.part(TRIAL_ENDS)
-    point = replace(problem.candidate(network), validation_loss=others)
-    last = np.inf
-    for _ in range(DENSE_STAGES):
-        network = refine(
-            point.network, train, problem.loss, l2=prior_strength(point, train, problem.loss),
-            max_iter=DENSE_ITERATIONS, full_curvature=DENSE_WEIGHTS,
-            is_rough=point.validation_loss > LITTLE_LOSS, should_stop=ends,
-        )  # fmt: skip
-        point = problem.candidate(network)
-        loss = point.validation_loss
-        if ends.has_passed or not (loss < others or loss < STILL_FALLS * last):
-            break
-        last = loss
-    if ends.has_passed:
-        control.stopped("max_time")
-    is_better = loss < others
-    control.say(
-        f"tried {depth} dense layers of {width}  validation loss {loss:.4f}, "
-        f"{'better' if is_better else 'no better'} than {others:.4f}"
-    )
-    return Beginning(network, DENSE) if is_better else None
-
-
-def _dense_width(n_features: int, problem: Problem, depth: int) -> int:
-    """Return how wide hidden layers of `DENSE_WEIGHTS` numbers are, at most `DENSE_WIDTH`."""
-    k = problem.rows.target.shape[1]
-    n_between = depth - 1
-    per_neuron = n_features + k + depth
-    root = np.sqrt(per_neuron**2 + 4 * n_between * (DENSE_WEIGHTS - k))
-    return min(DENSE_WIDTH, int((root - per_neuron) / (2 * n_between)))
-
-
-def _has_few_features(problem: Problem) -> bool:
-    """Say whether this is a regression of so few features and outputs that layers are narrow."""
-    usual, _ = _usual_widths(problem)
-    return not problem.has_classes and usual == DEFAULT_WIDTH
-
-
-def _usual_widths(problem: Problem) -> tuple[int, int]:
-    return widths_of(None, "data", problem.rows.X.shape[1], problem.rows.target.shape[1])
-
-
-def _chosen(preferred: Sequence[str], settings: DescentSettings) -> list[str]:
-    """Return the preferred activations that are allowed, or else any but linear ones."""
-    names = [name for name in preferred if name in settings.activations]
-    return names or [name for name in settings.activations if name != "identity"]
-
-
-def _drawn(
-    sizes: Sequence[int],
-    names: Sequence[str],
-    problem: Problem,
-    screening: Screening,
-    random_state: np.random.RandomState,
-) -> SparseMLP:
     d, k = problem.rows.X.shape[1], problem.rows.target.shape[1]
-    return random_network(
+    usual, _ = widths_of(None, "data", d, k)
+    is_dense = not problem.has_classes and usual == DEFAULT_WIDTH
+    if is_dense:
+        sizes = _dense_sizes(len(screening.seen), k, settings)
+        pace, preferred, budget = DENSE, DENSE_ACTIVATIONS, DENSE_BUDGET
+    else:
+        is_wider = settings.max_width > usual and 1 in settings.depths
+        sizes = (settings.max_width,) if is_wider else ()
+        pace, preferred, budget = WIDE, WIDE_ACTIVATIONS, WIDE_BUDGET
+    names = [name for name in preferred if name in settings.activations]
+    names = names or [name for name in settings.activations if name != "identity"]
+    is_small = max_nnz is not None and max_nnz <= budget
+    if not (beginnings and sizes and names) or is_small:
+        return []
+    network = random_network(
         d, screening.seen, k, hidden_layer_sizes=sizes, activations=names,
         out_activation=problem.loss.out_activation, random_state=random_state,
     )  # fmt: skip
+    others = _lowest_loss((network for network, _ in beginnings), problem)
+    ends = ends.part(TRIAL_ENDS)
+    refined: SparseMLP | None = None
+    try:
+        if is_dense:
+            refined = _refined_dense(network, others, problem, screening, ends)
+            reason = "max_time" if ends.has_passed else None
+        else:
+            ((point, reason),) = refine_all([network], problem, None, ends, WIDE_TRIAL)
+            refined = None if point is None else point.refined_as
+    except KeyboardInterrupt:
+        reason = "interrupt"
+    if reason is not None:
+        control.stopped(reason)
+    if refined is None:
+        return []
+    loss = _lowest_loss([refined], problem)
+    is_better = loss < others
+    control.say(
+        f"tried layers of {' and '.join(map(str, sizes))} random neurons  "
+        f"validation loss {loss:.4f}, {'better' if is_better else 'no better'} than {others:.4f}"
+    )
+    return [Beginning(refined, pace)] if is_better else []
+
+
+def _lowest_loss(networks: Iterable[SparseMLP], problem: Problem) -> float:
+    """Return the lowest loss of any network by the validation rows alone.
+
+    Where networks have many numbers, no training rows can be left out.
+    """
+    losses = [problem.candidate(network).validation_loss for network in networks]
+    return float(np.fmin.reduce([np.inf, *losses]))
+
+
+def _dense_sizes(n_features: int, k: int, settings: DescentSettings) -> tuple[int, ...]:
+    """Return the sizes of hidden layers that have as many numbers as `DENSE` allows, or none."""
+    depths = [depth for depth in settings.depths if depth > 1]
+    if not depths:
+        return ()
+    depth = DENSE_DEPTH if DENSE_DEPTH in depths else depths[0]
+    # Of the width, the numbers are a w^2 + b w + k.
+    a, b = depth - 1, n_features + k + depth
+    root = np.sqrt(b * b + 4 * a * (DENSE.rounds["full_curvature"] - k))
+    return (min(int((root - b) / (2 * a)), DENSE_WIDTH, settings.n_slots),) * depth
+
+
+def _refined_dense(
+    network: SparseMLP, others: float, problem: Problem, screening: Screening, ends: Deadline
+) -> SparseMLP:
+    """Refine a dense network as long as that promises a loss below that of `others`.
+
+    Every time it is under the prior that its loss so far calls for, or less where the nearest rows
+    say that targets are known more exactly: a prior as of noise would hold it back from waves.
+    """
+    train, loss = problem.fewest_train, problem.loss
+    noise = neighbour_noise(train, screening.seen) / problem.reference
+    noise = max(noise, LITTLE_LOSS)  # or nothing would keep weights small on a grid without noise
+    point, before = replace(problem.point(network), validation_loss=others), np.inf
+    for i in range(MOST_TIMES):
+        exact = replace(point, validation_loss=min(point.validation_loss, noise))
+        network = refine(
+            point.network, train, loss, l2=prior_strength(exact, train, loss),
+            max_iter=4 * STEPS, full_curvature=DENSE.rounds["full_curvature"],
+            is_rough=point.validation_loss > LITTLE_LOSS, should_stop=ends,
+        )  # fmt: skip
+        point = problem.point(network)
+        now = point.validation_loss
+        if now < others:
+            has_hope = i + 1 < FEW_TIMES
+        else:  # where it overfits, it would do so even more
+            has_hope = now < STILL_FALLS * before and point.train_loss > others
+        if ends.has_passed or not (has_hope or now > 2 * noise):
+            break
+        before = now
+    return network

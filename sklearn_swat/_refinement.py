@@ -215,6 +215,7 @@ def _levenberg_marquardt(
 
 
 def solve(matrix: Array, right: Array) -> Array | None:
-    """Solve a positive definite system; None if it is not one to working precision."""
-    _, solution, failed = dposv(matrix, right, lower=1)
+    """Solve a positive definite system, which is lost; None if it is not one in this precision."""
+    # Symmetric lines are columns, as LAPACK wants them: no copy, which is most of the time at 350.
+    _, solution, failed = dposv(matrix.T, right, lower=1, overwrite_a=1)
     return None if failed else np.asarray(solution)

@@ -34,7 +34,7 @@ from ._parameters import check_width
 from ._paths import LARGE_PRICE, average_paths, run_paths, worth_their_size
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
-from ._random_beginnings import dense_beginning, may_be_dense, wide_beginnings
+from ._random_beginnings import random_beginnings
 from ._refinement import ShouldStop
 from ._rows import Rows
 from ._screening import Screening
@@ -184,29 +184,18 @@ def search(
                 networks.extend(_networks(again, screening))
                 yield _beginnings(again, screening, settings.alpha)
 
-        of_random = (
-            problem,
-            screening,
-            settings,
-            np.random.RandomState(seed + 2),
-            control,
-            paths_end,
-        )
-        rival = None
-        if may_be_dense(problem, settings, max_nnz):
-
-            def rival(lowest_loss: float) -> Beginning | None:
-                return dense_beginning(lowest_loss, *of_random)
-
         beginnings = best_beginnings(
             ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
-            max_nnz=max_nnz, rival=rival if may_be_dense(problem, settings, max_nnz) else None,
+            max_nnz=max_nnz,
         )  # fmt: skip
-        wide: list[Beginning] = []
+        of_random: list[Beginning] = []
         if not control.was_interrupted:
-            wide = wide_beginnings(beginnings, *of_random, max_nnz=max_nnz)
-            if wide:
-                beginnings = [*beginnings[: N_PATHS - 1], *wide]
+            of_random = random_beginnings(
+                beginnings, problem, screening, settings, np.random.RandomState(seed + 2), control,
+                paths_end, max_nnz=max_nnz,
+            )  # fmt: skip
+            if of_random:
+                beginnings = [*beginnings[: N_PATHS - 1], *of_random]
         if isinstance(start, SparseMLP):
             beginnings.append(Beginning(start, THOROUGH))
         # What hidden neurons have to be better than.
@@ -225,7 +214,7 @@ def search(
                 begun = zip(paths, beginnings, strict=False)
                 averaged = [path for path, (_, pace) in begun if pace.is_averaged]
                 points += average_paths(averaged, problem, settings, control, paths_end)
-            if wide:
+            if not all(pace.is_averaged for _, pace in of_random):
                 points = worth_their_size(points, min(settings.alpha, LARGE_PRICE))
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.

@@ -44,7 +44,7 @@ DENSE_BUDGET = 80
 DENSE_ACTIVATIONS: tuple[str, ...] = ("tanh",)
 # It is refined by so many steps at a time, which count as four iterations each. More than a few
 # times are for what its neighbours say could be told, and what looks hopeless is given up.
-STEPS, FEW_TIMES, MOST_TIMES = 20, 4, 12
+STEPS, FEW_TIMES, MOST_TIMES = 20, 3, 12
 STILL_FALLS = 0.9  # of the loss, by which it has to fall each time
 TRIAL_ENDS = 0.2  # a share of the paths' time
 

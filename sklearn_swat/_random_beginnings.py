@@ -17,11 +17,13 @@ from ._descent_settings import DescentSettings
 from ._neighbours import neighbour_noise
 from ._network import SparseMLP
 from ._parameters import DEFAULT_WIDTH, widths_of
+from ._penalised_loss import Objective
 from ._problem import LITTLE_LOSS, Problem
 from ._pruning import prior_strength
 from ._random_network import random_network
-from ._refinement import refine
+from ._refinement import minimise
 from ._screening import Screening
+from ._threads import one_blas_thread
 
 # A wide network is tried for a third of a candidate's iterations. If it is better by then than what
 # paths begin at, the fit has a third less loss in the mean (images, many classes, many products).
@@ -96,7 +98,7 @@ def random_beginnings(
         reason = "interrupt"
     if reason is not None:
         control.stopped(reason)
-    if refined is None:
+    if refined is None or refined.is_constant:
         return []
     loss = _lowest_loss([refined], problem)
     is_better = loss < others
@@ -142,11 +144,12 @@ def _refined_dense(
     point, before = replace(problem.point(network), validation_loss=others), np.inf
     for i in range(MOST_TIMES):
         exact = replace(point, validation_loss=min(point.validation_loss, noise))
-        network = refine(
-            point.network, train, loss, l2=prior_strength(exact, train, loss),
-            max_iter=4 * STEPS, full_curvature=DENSE.rounds["full_curvature"],
-            is_rough=point.validation_loss > LITTLE_LOSS, should_stop=ends,
-        )  # fmt: skip
+        with one_blas_thread():
+            objective = Objective(point.refined_as, train, loss, prior_strength(exact, train, loss))
+            rough = objective.in_single() if point.validation_loss > LITTLE_LOSS else objective
+            x = minimise(rough, 4 * STEPS, ends, full_curvature=DENSE.rounds["full_curvature"])
+            # Numbers that do nothing yet are kept: before waves are found, that is most of them.
+            network = objective.to_network(x)
         point = problem.point(network)
         now = point.validation_loss
         if now < others:

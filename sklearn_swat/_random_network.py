@@ -56,7 +56,7 @@ def random_network(
     ...     out_activation="identity", random_state=np.random.RandomState(0),
     ... )
     >>> network.hidden_layer_sizes, network.used_features.tolist(), network.nnz
-    ((4, 2), [0, 2], 25)
+    ((4, 2), [0, 2], 24)
     >>> network.activations
     (('leaky_relu', 'tanh', 'leaky_relu', 'tanh'), ('leaky_relu', 'tanh'))
     """

@@ -50,8 +50,6 @@ def refine(
     l2: float = 1e-4,
     max_iter: int = 60,
     tolerance: float = TOLERANCE,
-    full_curvature: int | None = None,
-    is_rough: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> SparseMLP:
     """Optimise the live weights of a network; none is added.
@@ -73,10 +71,6 @@ def refine(
         reaches more, counts as four.
     tolerance : float, default=1e-4
         Share of the loss that an iteration of Levenberg-Marquardt has to gain.
-    full_curvature : int, optional
-        Live weights up to which Levenberg-Marquardt optimises, and L-BFGS beyond; by default 300.
-    is_rough : bool, default=False
-        Whether single precision is enough.
     should_stop : callable, default=None
         Asked between iterations; True ends the optimisation with what there is.
 
@@ -88,8 +82,7 @@ def refine(
     with one_blas_thread(), np.errstate(all="ignore"):
         objective = Objective(network, rows, loss, l2)
         before = objective.data_loss(objective.start)
-        minimised = objective.in_single() if is_rough else objective
-        x = minimise(minimised, max_iter, should_stop, tolerance, full_curvature=full_curvature)
+        x = minimise(objective, max_iter, should_stop, tolerance)
         after = objective.data_loss(x)
         if before <= after or not np.isfinite(after):
             return network
@@ -145,8 +138,8 @@ def minimise(
     """Live parameters (p,) of the lowest penalised loss found.
 
     Levenberg-Marquardt ends at a step that gains less than a share `tolerance` of it, and
-    L-BFGS, which more than `full_curvature` parameters take, at one that gains less than
-    `least_gain`.
+    L-BFGS, which more than `full_curvature` parameters take (by default 300), at one that gains
+    less than `least_gain`.
     """
     with np.errstate(all="ignore"):  # a step that overflows is rejected by its value
         limit = FULL_CURVATURE_WEIGHTS if full_curvature is None else full_curvature

@@ -15,7 +15,14 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _parameters, _paths, _problem
+from sklearn_swat import (
+    SWATClassifier,
+    SWATRegressor,
+    _beginnings,
+    _parameters,
+    _paths,
+    _problem,
+)
 from sklearn_swat._checkpoint import CheckpointError
 from sklearn_swat._network import SparseMLP
 from sklearn_swat.compression import compress
@@ -383,7 +390,12 @@ def interrupt(monkeypatch, module, name, at):
 
 @pytest.mark.parametrize(
     ("module", "name", "at"),
-    [(_paths, "pruning_rounds", 1), (_paths, "pruning_rounds", 2), (_problem, "refine", 2)],
+    [
+        (_beginnings, "pruning_rounds", 1),
+        (_beginnings, "pruning_rounds", 2),
+        (_paths, "pruning_rounds", 2),
+        (_problem, "refine", 2),
+    ],
 )
 def test_a_fit_interrupted_behind_the_descent_keeps_what_it_has(
     diabetes, monkeypatch, module, name, at

@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 
 import sklearn_swat
-from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _beginnings, _paths, _search
 from sklearn_swat._control import Deadline
 from sklearn_swat._interrupts import interrupts_held
 from tests.whole import assert_is_whole
@@ -157,7 +157,7 @@ def test_ctrl_c_before_anything_small_was_found_tells_the_way_to_what_there_is(
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_paths, "_refine_first", interrupted)
+    monkeypatch.setattr(_beginnings, "_refine_first", interrupted)
     model = SWATRegressor(max_nnz=3, **QUICK)
     with pytest.warns(ConvergenceWarning) as told:
         model.fit(*diabetes)

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _problem
+from sklearn_swat import SWATClassifier, SWATRegressor, _beginnings, _paths, _problem
 from sklearn_swat._network import SparseMLP
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": [1, 2], "random_state": 0}
@@ -158,7 +158,7 @@ def test_a_warm_start_at_a_linear_network_starts_as_the_first_fit_did(diabetes):
 def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypatch):
     X, y = make_friedman1(3000, n_features=6, noise=2.0, random_state=0)
     n_rows = {}
-    originals = _paths._refine_first, _paths._run_path
+    originals = (_beginnings, _beginnings._refine_first), (_paths, _paths._run_path)
 
     def spy(original):
         def called(network, train, validation, *args, **kwargs):
@@ -168,8 +168,8 @@ def test_structures_are_found_by_some_of_many_rows_and_refitted_on_all(monkeypat
 
         return called
 
-    for original in originals:
-        monkeypatch.setattr(_paths, original.__name__, spy(original))
+    for module, original in originals:
+        monkeypatch.setattr(module, original.__name__, spy(original))
     monkeypatch.setattr(_problem, "SEARCH_ROWS", 400)
     monkeypatch.setattr(_problem, "BEGINNING_ROWS", 200)
     quick = {"max_iter": 5, "depth": 1, "max_width": 4, "random_state": 0}

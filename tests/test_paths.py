@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _problem, _pruning, _search
-from sklearn_swat._candidates import Candidate, Descent
-from sklearn_swat._control import Control, Deadline
-from sklearn_swat._losses import LOSSES
-from sklearn_swat._network import SparseMLP
-from sklearn_swat._paths import (
+from sklearn_swat import (
+    SWATClassifier,
+    SWATRegressor,
+    _beginnings,
+    _paths,
+    _problem,
+    _pruning,
+    _search,
+)
+from sklearn_swat._beginnings import (
     BEGINNING_PRICE,
     BRISK,
     MOST_REFINED,
@@ -20,6 +24,10 @@ from sklearn_swat._paths import (
     THOROUGH,
     best_beginnings,
 )
+from sklearn_swat._candidates import Candidate, Descent
+from sklearn_swat._control import Control, Deadline
+from sklearn_swat._losses import LOSSES
+from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
@@ -71,7 +79,7 @@ def refine_to(losses):
 
 
 def test_size_has_a_price_in_the_choice(problem, monkeypatch):
-    monkeypatch.setattr(_paths, "_refine_first", refine_to({4: 0.5, 1: 0.5005}))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to({4: 0.5, 1: 0.5005}))
     networks = [candidate(4), candidate(1)]
     for price, widths in ((0.0, [(4,), (1,)]), (1e-4, [(1,), (4,)])):
         best, _ = refined(problem, networks, price=price)
@@ -85,7 +93,9 @@ def test_where_little_loss_is_left_paths_may_begin_at_large_networks(
     """A price of 1e-4, or of a thousandth of the loss: less of it than 20 numbers are worth."""
     behind = {6: 0.0, 2: 1e-4, 1: 1.5e-4}
     monkeypatch.setattr(
-        _paths, "_refine_first", refine_to({width: loss + more for width, more in behind.items()})
+        _beginnings,
+        "_refine_first",
+        refine_to({width: loss + more for width, more in behind.items()}),
     )
     best, _ = refined(problem, [candidate(width) for width in behind], price=1e-4)
     assert [network.hidden_layer_sizes for network in best] == [(width,) for width in widths]
@@ -106,7 +116,7 @@ def test_where_nothing_is_found_more_candidates_are_refined(
     """Those whose width is the number of their batch."""
     assert problem.point(problem.constant()).validation_loss > 0.9
     by_width = dict(enumerate(losses, start=1))
-    monkeypatch.setattr(_paths, "_refine_first", refine_to(by_width))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to(by_width))
     networks = [candidate(1 + i // N_REFINED) for i in range(2 * N_REFINED + 1)]
     best, points = refined(problem, networks)
     assert len(points) == n_refined
@@ -119,7 +129,7 @@ QUICK = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_sta
 
 def call_little(monkeypatch, share):
     """Let a second descent follow where no loss is below this share of a constant's."""
-    for module in (_paths, _search):
+    for module in (_beginnings, _search):
         monkeypatch.setattr(module, "LITTLE_FOUND", share)
 
 
@@ -134,7 +144,7 @@ def call_little(monkeypatch, share):
 def test_another_descent_is_asked_for_where_the_first_one_found_nothing(
     problem, monkeypatch, losses, n_asked, n_refined
 ):
-    monkeypatch.setattr(_paths, "_refine_first", refine_to(dict(enumerate(losses, start=1))))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to(dict(enumerate(losses, start=1))))
     asked, points = [], []
 
     def descents():
@@ -161,7 +171,7 @@ def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, 
         return descent, settings
 
     monkeypatch.setattr(_search, "descend_within_memory", spy)
-    monkeypatch.setattr(_paths, "_refine_first", refine_to(dict.fromkeys(range(9), 1.0)))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to(dict.fromkeys(range(9), 1.0)))
     X = np.random.RandomState(0).standard_normal((200, 2))
     y = np.arange(200) % 2
     SWATClassifier(**QUICK).fit(X, y)
@@ -216,13 +226,13 @@ def test_a_second_descent_follows_one_that_ends_at_constants_alone(monkeypatch):
 
 
 def test_what_a_second_descent_ends_at_has_time_of_its_own(monkeypatch):
-    refine, ends_at = _paths._refined, []
+    refine, ends_at = _beginnings.refine_all, []
 
     def spy(networks, problem, n_jobs, ends):
         ends_at.append(ends.at)
         return refine(networks, problem, n_jobs, ends)
 
-    monkeypatch.setattr(_paths, "_refined", spy)
+    monkeypatch.setattr(_beginnings, "refine_all", spy)
     X, y = fast_wave()
     SWATRegressor(random_state=0, max_time=60).fit(X[:900], y[:900])
     assert len(ends_at) == 3  # six candidates, two more, and some of the second descent
@@ -263,7 +273,7 @@ def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, fai
 
 
 def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):
-    monkeypatch.setattr(_paths, "_refine_first", refine_to({1: 1.0}))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to({1: 1.0}))
     _, points = refined(problem, [candidate(1)] * (MOST_REFINED + 3))
     assert len(points) == MOST_REFINED
 
@@ -333,7 +343,7 @@ def test_later_paths_are_brisk_unless_little_is_left(problem, monkeypatch, loss,
         (width,) = network.hidden_layer_sizes
         return PathPoint(network, loss, loss * (1 + width / 1e3)), None
 
-    monkeypatch.setattr(_paths, "_refine_first", refine_first)
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_first)
     networks = [candidate(width) for width in widths]
     found = best_beginnings([networks], 0.0, problem, None, Control(), Deadline(), [])
     in_order = sorted(zip(widths, paces, strict=True), key=lambda pair: pair[0])
@@ -345,7 +355,7 @@ def test_for_a_small_budget_all_paths_go_slowly_and_begin_at_small_networks(
     problem, monkeypatch, max_nnz, is_small
 ):
     losses = {60: 0.5, 50: 0.5005, 4: 0.51}  # a network of 4 neurons has some 220 numbers less
-    monkeypatch.setattr(_paths, "_refine_first", refine_to(losses))
+    monkeypatch.setattr(_beginnings, "_refine_first", refine_to(losses))
     networks = [candidate(width) for width in losses]
     found = best_beginnings(
         [networks], 0.0, problem, None, Control(), Deadline(), [], max_nnz=max_nnz
@@ -374,13 +384,13 @@ def test_paths_go_at_their_paces(monkeypatch):
     X, noise = np.split(np.random.RandomState(0).standard_normal((100, 7)), [6], axis=1)
     model = SWATRegressor(depth=1, n_restarts=N_REFINED, max_iter=5, random_state=0)
     model.fit(X, np.tanh(X).sum(axis=1) + noise[:, 0])  # much loss is left
-    paces = paces[N_REFINED:]
-    assert [pace for _, pace in paces] == [THOROUGH, *[BRISK] * (N_PATHS - 1), THOROUGH]
+    expected = THOROUGH, *[BRISK] * (N_PATHS - 1), THOROUGH
+    assert [pace for _, pace in paces] == [pace.rounds for pace in expected]
     assert paces[-1][0] == 0  # the linear one
 
 
 def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
-    refine_first, n_calls = _paths._refine_first, []
+    refine_first, n_calls = _beginnings._refine_first, []
 
     def interrupted(*arguments, **options):
         n_calls.append(1)
@@ -388,7 +398,7 @@ def test_ctrl_c_keeps_what_is_refined(problem, monkeypatch):
             raise KeyboardInterrupt
         return refine_first(*arguments, **options)
 
-    monkeypatch.setattr(_paths, "_refine_first", interrupted)
+    monkeypatch.setattr(_beginnings, "_refine_first", interrupted)
     control = Control()
     best, points = refined(problem, [candidate(1), candidate(4)], control=control)
     assert control.was_interrupted
@@ -403,7 +413,7 @@ def test_ctrl_c_while_candidates_are_refined_begins_no_path(monkeypatch):
     def path(*arguments, **options):
         raise AssertionError("a path has begun")
 
-    monkeypatch.setattr(_paths, "_refine_first", interrupted)
+    monkeypatch.setattr(_beginnings, "_refine_first", interrupted)
     monkeypatch.setattr(_paths, "_run_path", path)
     X = np.random.RandomState(0).standard_normal((60, 2))
     with pytest.warns(ConvergenceWarning, match="was interrupted after"):
@@ -421,7 +431,7 @@ def test_without_any_candidate_there_is_nothing_to_refine(problem):
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position):
-    refine_first = _paths._refine_first
+    refine_first = _beginnings._refine_first
 
     def sometimes_nan(network, *arguments, **options):
         point, reason = refine_first(network, *arguments, **options)
@@ -429,7 +439,7 @@ def test_a_loss_that_is_no_number_is_not_the_best(problem, monkeypatch, position
         return replace(point, validation_loss=np.nan) if is_bad else point, reason
 
     networks = [candidate(4), candidate(4, seed=1)]
-    monkeypatch.setattr(_paths, "_refine_first", sometimes_nan)
+    monkeypatch.setattr(_beginnings, "_refine_first", sometimes_nan)
     best, points = refined(problem, networks)
     assert best[0] is points[1 - position].network
 

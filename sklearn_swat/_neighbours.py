@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import pairwise_distances_argmin
+from scipy.spatial.distance import cdist
 
 from ._rows import Rows
 
@@ -20,7 +20,7 @@ def neighbour_noise(rows: Rows, seen: NDArray[np.intp]) -> float:
     Parameters
     ----------
     rows : Rows
-        Of numbers.
+        Their targets are numbers, neither labels nor probabilities.
     seen : int ndarray
         The features that distances are of.
 
@@ -49,6 +49,6 @@ def neighbour_noise(rows: Rows, seen: NDArray[np.intp]) -> float:
     X = rows.X[:, seen]
     asked = np.linspace(0, len(X) - 1, n_asked).astype(int)
     others = np.setdiff1d(np.arange(len(X)), asked)
-    nearest = others[pairwise_distances_argmin(X[asked], X[others])]
+    nearest = others[cdist(X[asked], X[others], "sqeuclidean").argmin(axis=1)]
     squares = np.square(rows.target[asked] - rows.target[nearest]).mean(axis=1)
     return float(np.average(squares, weights=rows.weight[asked]) / 2)

@@ -330,8 +330,7 @@ def judged_constant(
 def _leave_out(objective: Objective, x: Array) -> tuple[Array | None, Array | None]:
     """Return the inverse of the curvature (p, p), if it is known, and outputs (n, k) by it.
 
-    It is not where a matrix of the rows was inverted instead: networks of more weights are pruned
-    by the diagonal.
+    It is not where a matrix of the rows was inverted instead.
     """
     curvature = objective.curvature_at(x)
     if len(x) > max(FULL_CURVATURE_WEIGHTS, objective.target.size):

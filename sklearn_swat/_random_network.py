@@ -1,7 +1,7 @@
 """Networks of random neurons, which are refined beside what descents end at.
 
-A descent over networks of this size would take as long as all else in a fit, and ends no lower
-than second-order steps do from random neurons.
+A descent over several times as many neurons as usual would take as long as all else in a fit, and
+ends no lower than steps of second order do from random ones.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
+from sklearn.neural_network import MLPClassifier
 
 from sklearn_swat import (
     SWATClassifier,
@@ -31,6 +32,7 @@ from sklearn_swat._random_beginnings import (
     random_beginnings,
 )
 from sklearn_swat._rows import Rows
+from sklearn_swat.compression import compress
 
 
 def many_clusters(n, seed=0):
@@ -443,20 +445,52 @@ def test_fits_find_waves_by_it_and_are_averaged_with_it(monkeypatch):
     assert 1 - model.score(X[test], y[test]) < 0.5 * (1 - without.score(X[test], y[test]))
 
 
-def test_fits_that_have_a_dense_network_keep_what_all_fits_promise(monkeypatch):
+def hills(n):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-2, 2, (n, 3))
+    return X, np.sin(3 * X[:, 0]) * X[:, 1] + 0.1 * rng.standard_normal(n)
+
+
+DENSE_TOO = {"depth": [1, 2], "n_restarts": 2, "max_iter": 3, "random_state": 0}
+
+
+def test_fits_that_have_a_dense_network_keep_what_all_fits_promise(forced):
     """The same bits in parallel, and the same answers of turned rows and features."""
-    monkeypatch.setattr(_search, "random_beginnings", beside_constant())
-    fast = {"depth": [1, 2], "n_restarts": 2, "max_iter": 3, "random_state": 0}
-    X, y = waves(300, noise=0.1, n_features=3)
-    model = SWATRegressor(**fast).fit(X, y)
-    parallel = SWATRegressor(n_jobs=2, **fast).fit(X, y)
-    turned = SWATRegressor(**fast).fit(-X[::-1, ::-1], y[::-1])
+    X, y = hills(300)
+    model = SWATRegressor(**DENSE_TOO).fit(X, y)
+    parallel = SWATRegressor(n_jobs=2, **DENSE_TOO).fit(X, y)
+    turned = SWATRegressor(**DENSE_TOO).fit(-X[::-1, ::-1], y[::-1])
+    assert len(forced) == 3
+    assert all(pace is DENSE for _, pace in forced)
+    assert len(model.path_) > 10
     for i in range(len(model.path_)):
         expected = model.select(index=i).predict(X)
         np.testing.assert_array_equal(parallel.select(index=i).predict(X), expected)
         np.testing.assert_allclose(
             turned.select(index=i).predict(-X[:, ::-1]), expected, rtol=1e-6, atol=1e-9
         )
+
+
+def test_a_dense_network_is_found_with_held_out_rows_and_weights(forced):
+    X, y = hills(400)
+    weight = np.random.RandomState(1).uniform(size=300)
+    model = SWATRegressor(**DENSE_TOO)
+    model.fit(X[:300], y[:300], sample_weight=weight, X_val=X[300:], y_val=y[300:])
+    assert [pace for _, pace in forced] == [DENSE]
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize(("n_rows", "is_tried"), [(124, False), (125, True)])
+def test_few_training_rows_have_no_dense_network(forced, n_rows, is_tried):
+    SWATRegressor(**DENSE_TOO).fit(*hills(n_rows))
+    assert len(forced) == is_tried
+
+
+def test_probabilities_have_no_dense_network(forced):
+    X, y = hills(300)
+    mlp = MLPClassifier((8,), max_iter=50, random_state=0).fit(X, y > 0)
+    compress(mlp, X, **DENSE_TOO)
+    assert forced == []
 
 
 def test_verbose_tells_of_the_trial(capsys):

@@ -372,7 +372,7 @@ def test_a_dense_network_finds_waves(monkeypatch, wavy):
 
 def test_a_dense_network_that_overfits_is_given_up(monkeypatch):
     """Of noise, the nearest rows tell nothing either."""
-    X, noise = np.split(np.random.RandomState(0).standard_normal((120, 9)), [8], axis=1)
+    X, noise = np.split(np.random.RandomState(0).standard_normal((200, 9)), [8], axis=1)
     problem = regression(X, X[:, 0] + 0.5 * noise[:, 0])
     monkeypatch.setattr(_random_beginnings, "_lowest_loss", lambda *arguments: 0.2)
     losses, found = times_refined(monkeypatch, problem)

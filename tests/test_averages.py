@@ -225,7 +225,7 @@ def test_no_average_breaks_a_limit_of_the_fit():
 
 
 def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given(monkeypatch):
-    monkeypatch.setattr(_search, "wide_beginnings", lambda *arguments, **options: [])
+    monkeypatch.setattr(_search, "random_beginnings", lambda *arguments, **options: [])
     X, y = make_classification(
         600, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
     )

@@ -57,8 +57,8 @@ def random_network(
     ... )
     >>> network.hidden_layer_sizes, network.used_features.tolist(), network.nnz
     ((4, 2), [0, 2], 24)
-    >>> network.activations
-    (('leaky_relu', 'tanh', 'leaky_relu', 'tanh'), ('leaky_relu', 'tanh'))
+    >>> [sorted(layer) for layer in network.activations]
+    [['leaky_relu', 'leaky_relu', 'tanh', 'tanh'], ['leaky_relu', 'tanh']]
     """
     draw = random_state.normal
     first, *others = hidden_layer_sizes

@@ -110,16 +110,17 @@ def test_without_other_paths_there_is_none(problem):
     assert begun(problem, others=()) == []
 
 
-@pytest.mark.parametrize("has_start", [False, True])
 @pytest.mark.parametrize(
-    ("n_features", "n_outputs", "depth", "sizes"),
+    ("n_features", "n_outputs", "depth", "sizes", "has_start"),
     [
-        (17, 1, 1, [(4 * 17,)]),
-        (16, 1, 1, []),
-        (16, 1, 2, [(13, 13)]),
-        (16, 8, 3, [(9, 9, 9)]),
-        (2, 1, [1, 2, 3, 4], [(13, 13, 13)]),
-        (2, 1, [1, 4], [(11, 11, 11, 11)]),
+        (17, 1, 1, [(4 * 17,)], False),
+        (17, 1, 1, [(4 * 17,)], True),
+        (16, 1, 1, [], False),
+        (16, 1, 1, [], True),
+        (16, 1, 2, [(13, 13)], False),
+        (16, 8, 3, [(9, 9, 9)], False),
+        (2, 1, [1, 2, 3, 4], [(13, 13, 13)], False),
+        (2, 1, [1, 4], [(11, 11, 11, 11)], False),
     ],
 )
 def test_in_regressions_the_number_of_features_decides_on_its_shape(
@@ -486,6 +487,7 @@ def test_few_training_rows_have_no_dense_network(forced, n_rows, is_tried):
     assert len(forced) == is_tried
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of the MLP
 def test_probabilities_have_no_dense_network(forced):
     X, y = hills(300)
     mlp = MLPClassifier((8,), max_iter=50, random_state=0).fit(X, y > 0)

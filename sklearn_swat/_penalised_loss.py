@@ -120,7 +120,6 @@ class Objective:
         self.full = np.concatenate([w.ravel() for w in weights] + list(network.biases))
         self.start = self.full[self.live]
         self.offsets = np.cumsum([0, *(w.size for w in weights), *map(len, network.biases)])
-
         self._places = [slice(a, b) for a, b in pairwise(self.offsets.tolist())]
 
         first_output_bias = len(self.full) - network.n_outputs
@@ -336,7 +335,7 @@ class Objective:
 
     def _curvature_factors(self, forward: Forward) -> Array:
         hidden, deltas = self._factors(forward)
-        # Written in place: to put it together of parts takes ten times as long in large networks.
+        # Written in place: parts that are put together later are all copied once more.
         factors = np.empty((len(self.live), *deltas[0].shape[1:]), dtype=deltas[0].dtype)
         bounds = np.searchsorted(self.live, self.offsets)
         parts = [

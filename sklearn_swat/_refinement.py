@@ -209,6 +209,6 @@ def _levenberg_marquardt(
 
 def solve(matrix: Array, right: Array) -> Array | None:
     """Solve a positive definite system, which is lost; None if it is not one in this precision."""
-    # Symmetric lines are columns, as LAPACK wants them: no copy, which is most of the time at 350.
+    # Of a symmetric matrix, lines are the columns that LAPACK wants: no copy.
     _, solution, failed = dposv(matrix.T, right, lower=1, overwrite_a=1)
     return None if failed else np.asarray(solution)

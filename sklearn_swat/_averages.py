@@ -45,7 +45,7 @@ class AveragePoint(PathPoint):
 
 def averages(
     paths: Sequence[Sequence[PathPoint]],
-    judge: Callable[[SparseMLP, Array | None], PathPoint],
+    judge: Callable[[SparseMLP, tuple[PathPoint, ...]], PathPoint],
     *,
     max_width: int,
     activations: Sequence[str],
@@ -56,7 +56,7 @@ def averages(
     ----------
     paths : sequence of sequences of PathPoint
     judge : callable
-        Returns a network with its losses, given what left-out rows say of it.
+        Returns an average with its losses, given it and its members.
     max_width : int
         Neurons that a hidden layer may have.
     activations : sequence of str
@@ -82,7 +82,7 @@ def averages(
             seen.add(members)
             network = average([point.network for point in members])
             if max(network.hidden_layer_sizes, default=0) <= max_width:
-                judged = judge(network, _mean_left_out(members))
+                judged = judge(network, members)
                 yield AveragePoint(
                     judged.network,
                     judged.train_loss,
@@ -92,7 +92,8 @@ def averages(
                 )
 
 
-def _mean_left_out(points: Sequence[PathPoint]) -> Array | None:
+def mean_left_out(points: Sequence[PathPoint]) -> Array | None:
+    """Return what an average says of training rows that are left out, if all its members do."""
     known = [point.left_out for point in points if point.left_out is not None]
     return np.mean(known, axis=0) if len(known) == len(points) else None
 

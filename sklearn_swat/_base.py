@@ -36,7 +36,8 @@ from ._parameters import (
     widths_of,
 )
 from ._rows import Rows
-from ._search import SearchResult, search
+from ._search import search
+from ._search_result import SearchResult
 from ._validation import in_other_words, warn_of_other_units
 
 

@@ -78,19 +78,22 @@ def best_beginnings(
     ends: Deadline,
     points: list[PathPoint],
     max_nnz: int | None = None,
+    n_refined: int = N_REFINED,
+    n_paths: int = N_PATHS,
 ) -> list[Beginning]:
     """Refine the first candidates, add them to `points`, and return how paths begin at the best.
 
     What descents end at is given with the best network first; the next descent is asked for where
-    those before it found nothing. A small budget `max_nnz` has a price of its own.
+    those before it found nothing. A small budget `max_nnz` has a price of its own. There are
+    `n_paths` at most, and `n_refined` are refined at a time.
     """
     refined: list[PathPoint] = []
     tried: list[SparseMLP] = []
     try:
         for networks in descents:
             refining_ends = ends.part(REFINING_ENDS)
-            for i in range(0, min(len(networks), MOST_REFINED), N_REFINED):
-                batch = networks[i : min(i + N_REFINED, MOST_REFINED)]
+            for i in range(0, min(len(networks), MOST_REFINED), n_refined):
+                batch = networks[i : min(i + n_refined, MOST_REFINED)]
                 tried += batch
                 for point, reason in refine_all(batch, problem, n_jobs, refining_ends):
                     if point is not None:
@@ -105,19 +108,19 @@ def best_beginnings(
     except KeyboardInterrupt:
         control.stopped("interrupt")
     if not refined:
-        return [Beginning(network, THOROUGH) for network in tried[:N_PATHS]]
+        return [Beginning(network, THOROUGH) for network in tried[:n_paths]]
     points += problem.judged(refined, problem.fewest_train)
     is_small = max_nnz is not None and max_nnz <= SMALL
     least = _ranked(refined, 0.0)[0].validation_loss
     price = SMALL_BUDGET_PRICE if is_small else min(price, PRICE_PER_LOSS * least)
-    chosen = _ranked(refined, price)[:N_PATHS]
+    chosen = _ranked(refined, price)[:n_paths]
     best = chosen[0]
     control.say(
         f"refined {len(refined)} of {len(tried)}  "
         f"best: validation loss {best.validation_loss:.4f}, {best.nnz} non-zeros, "
         f"depth {best.network.depth}"
     )
-    n_thorough = N_PATHS if is_small else 2 if best.validation_loss < LITTLE_LOSS else 1
+    n_thorough = n_paths if is_small else 2 if best.validation_loss < LITTLE_LOSS else 1
     return [
         Beginning(point.refined_as, THOROUGH if rank < n_thorough else _brisk_if_large(point))
         for rank, point in enumerate(chosen)

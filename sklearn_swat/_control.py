@@ -217,6 +217,7 @@ class Stage:
         self.control, self.part_name, self.n_left = control, part_name, n_parts
         self.task = control.task.begin(name, n_parts)
         self.part = self._next_part()
+        self.was_stopped = False  # by a callback, after a part
 
     def _next_part(self) -> Task | None:
         if not self.n_left:
@@ -238,7 +239,7 @@ class Stage:
             Whether to stop: a callback asks to.
         """
         if self.part is not None and self._end(self.part, so_far):
-            self.part = None
+            self.part, self.was_stopped = None, True
             return True
         self.part = self._next_part()
         return False

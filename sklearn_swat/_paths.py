@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from joblib import delayed, effective_n_jobs
 
-from ._averages import averages
+from ._averages import averages, mean_left_out
 from ._beginnings import Beginning, Pace
 from ._control import Control, Deadline, Stage, time_shares
 from ._descent_settings import DescentSettings
@@ -27,15 +27,15 @@ LARGEST_AVERAGE = 700
 
 
 def run_paths(
-    beginnings: list[Beginning],
-    problem: Problem,
+    beginnings: Sequence[Beginning],
+    problems: Sequence[Problem],
     n_jobs: int | None,
     control: Control,
     ends: Deadline,
     paths: list[list[PathPoint]],
     so_far: Callable[[], Any],
 ) -> tuple[bool, bool]:
-    """Run the pruning paths, and add them to `paths`.
+    """Run the pruning paths, each with the rows of its own problem, and add them to `paths`.
 
     Returns
     -------
@@ -49,20 +49,21 @@ def run_paths(
     n_workers = min(effective_n_jobs(n_jobs), n)
     n_ran = 0
     trains = [
-        problem.fewer_train if pace.sees_fewer else problem.few_train for _, pace in beginnings
+        problem.fewer_train if pace.sees_fewer else problem.few_train
+        for (_, pace), problem in zip(beginnings, problems, strict=True)
     ]
     calls = [
         delayed(_run_path)(
             network, train, problem.few_validation, problem.loss, ends, pace, share=share
         )
-        for (network, pace), train, share in zip(
-            beginnings, trains, time_shares(n, n_workers), strict=True
+        for (network, pace), train, problem, share in zip(
+            beginnings, trains, problems, time_shares(n, n_workers), strict=True
         )
     ]
     try:
         for i, (path, reason) in enumerate(run_calls(calls, n_workers), start=1):
             refined = path[1:]  # the first is as it was given
-            paths.append(problem.judged(refined, trains[i - 1]))
+            paths.append(problems[i - 1].judged(refined, trains[i - 1]))
             n_ran += reason is None or len(path) > 2  # the last is the constant
             if reason is not None:
                 control.stopped(reason)
@@ -107,10 +108,14 @@ def average_paths(
     All of them smooth the losses of classes; those of more than `LARGEST_AVERAGE` numbers are left
     out.
     """
+
+    def judge(network: SparseMLP, members: Sequence[PathPoint]) -> PathPoint:
+        return problem.candidate(network, mean_left_out(members))
+
     found: list[PathPoint] = []
     width, activations = settings.max_width, settings.activations
     try:
-        for point in averages(paths, problem.candidate, max_width=width, activations=activations):
+        for point in averages(paths, judge, max_width=width, activations=activations):
             found.append(point)
             if ends():
                 control.stopped("max_time")

@@ -82,17 +82,21 @@ class Problem:
         )
         rows = _scaled(arranged, scaling)
         if held_out is None:
-            # Probabilities to be reproduced are split as numbers are: they form no classes.
-            has_classes = loss.has_labels(arranged.target)
-            train, validation = _split(rows, validation_fraction, random_state, has_classes)
+            train, validation = _split(rows, loss, validation_fraction, random_state)
         else:
             rows = train = replace(rows, may_be_left_out=False)
             judging = _arranged(_counting(held_out), columns, is_regression)
             validation = _within_reach(_scaled(judging, scaling))
-        if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
-            train = validation = rows
+            if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
+                validation = rows
         raw = columns.on_raw_columns(scaling)
         return cls(rows, train, validation, loss, raw, total_weight(data.weight))
+
+    @one_blas_thread()
+    def split_anew(self, fraction: float, random_state: np.random.RandomState) -> Problem:
+        """Return the same with other rows for validation."""
+        train, validation = _split(self.rows, self.loss, fraction, random_state)
+        return replace(self, train=train, validation=validation)
 
     @one_blas_thread()
     def few(self, rows: Rows, n_rows: int) -> Rows:
@@ -165,6 +169,26 @@ class Problem:
         )  # fmt: skip
 
     @property
+    def is_split(self) -> bool:
+        """Whether rows that were given to be fitted judge instead, and so others could."""
+        judges_less = self.validation.weight.sum() < self.rows.weight.sum()
+        return self.rows.may_be_left_out and bool(judges_less)
+
+    def validation_loss(self, network: SparseMLP) -> float:
+        """Return the normalised loss of a network on the validation rows."""
+        return self._loss_on(self.validation, network)
+
+    def loss_on_all_rows(self, network: SparseMLP) -> float:
+        """Return the normalised loss of a network on the rows of both parts."""
+        return self._loss_on(self.rows, network)
+
+    def _loss_on(self, rows: Rows, network: SparseMLP) -> float:
+        reference = self.reference or 1.0
+        with one_blas_thread():
+            raw = network.decision_function(rows.X)
+            return normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
+
+    @property
     def is_constant(self) -> bool:
         """Whether no network can be better than a constant."""
         target = self.rows.target
@@ -188,11 +212,7 @@ class Problem:
     def _with_train_loss(self, point: PathPoint) -> PathPoint:
         if not np.isnan(point.train_loss):
             return point
-        rows, reference = self.train, self.reference or 1.0
-        with one_blas_thread():
-            raw = point.network.decision_function(rows.X)
-            loss = normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
-        return replace(point, train_loss=loss)
+        return replace(point, train_loss=self._loss_on(self.train, point.network))
 
     def judged(self, points: list[PathPoint], train: Rows) -> list[PathPoint]:
         """Judge points of few rows, of which those for training are told, by all rows."""
@@ -256,17 +276,24 @@ def _within_reach(rows: Rows) -> Rows:
 
 
 def _split(
-    rows: Rows, fraction: float, random_state: np.random.RandomState, has_classes: bool
+    rows: Rows, loss: Loss, fraction: float, random_state: np.random.RandomState
 ) -> tuple[Rows, Rows]:
-    """Split rows for training and for validation, those of several draws between both."""
+    """Split rows for training and for validation, those of several draws between both.
+
+    Where those for training would have nothing to tell, both are all rows.
+    """
+    # Probabilities to be reproduced are split as numbers are: they form no classes.
+    is_regression = not loss.has_labels(rows.target)
     if rows.draws is None:
-        parts = split_rows(rows.target, fraction, random_state, is_regression=not has_classes)
+        parts = split_rows(rows.target, fraction, random_state, is_regression=is_regression)
         train, validation = (take_rows(rows, part) for part in parts)
-        return train, validation
-    draws = np.ceil(rows.draws * min(1.0, SPLIT_DRAWS / rows.draws.sum())).astype(np.intp)
-    row = np.repeat(np.arange(len(draws)), draws)
-    parts = split_rows(rows.target[row], fraction, random_state, is_regression=not has_classes)
-    train, validation = (_share_of(rows, row[part], draws) for part in parts)
+    else:
+        draws = np.ceil(rows.draws * min(1.0, SPLIT_DRAWS / rows.draws.sum())).astype(np.intp)
+        row = np.repeat(np.arange(len(draws)), draws)
+        parts = split_rows(rows.target[row], fraction, random_state, is_regression=is_regression)
+        train, validation = (_share_of(rows, row[part], draws) for part in parts)
+    if not loss.constant_loss(train.target, train.weight) > NO_LOSS:
+        return rows, rows
     return train, validation
 
 

@@ -6,80 +6,42 @@ networks of raw rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._averages import AveragePoint, average
-from ._beginnings import (
-    BEGINNING_PRICE,
-    LITTLE_FOUND,
-    N_PATHS,
-    THOROUGH,
-    Beginning,
-    best_beginnings,
-)
-from ._candidates import Candidate, Descent
-from ._control import DESCENT_ENDS, PATHS_END, Control, Stage
-from ._descent_settings import DescentSettings, DescentTask
-from ._fallback import descend_within_memory
+from ._candidates import Descent
+from ._control import Control, Stage
+from ._descent_settings import DescentSettings
+from ._joined_splits import FEW_ROWS, has_noise, joined
 from ._losses import LOSSES
 from ._network import SparseMLP
-from ._online import Memory, mean_curvature
-from ._parameters import check_width
-from ._paths import LARGE_PRICE, average_paths, run_paths, worth_their_size
+from ._online import mean_curvature
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
-from ._random_beginnings import random_beginnings
 from ._refinement import ShouldStop
 from ._rows import Rows
-from ._screening import Screening
+from ._search_result import Choice, SearchResult, on_raw_rows, result_of
 from ._simplification import folded_nnz, merge_neurons
+from ._split import Load, Split
+from ._stages import Stages
 
-# Restarts of a second descent, where what the first one ends at explains nothing, refined or not:
-# it finds waves and some rings, and of noise fits take up to two seconds more.
-MANY_RESTARTS = 8
+# Of few rows, how many other splits there are, and how many of their candidates are refined.
+N_OTHERS, OTHERS_REFINED = 2, 3
+# A share of the time, at which the first split ends at the latest.
+FIRST_SPLIT_ENDS = 0.6
 
 # Refitted networks, by the network and by the validation loss that its prior depends on.
 Refitted = dict[tuple[SparseMLP, float], SparseMLP]
-Choice = Callable[[Sequence[PathPoint]], PathPoint]
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a fit keeps.
-
-    Attributes
-    ----------
-    path : tuple of PathPoint
-        The front, by ascending size, on raw rows.
-    chosen : PathPoint
-        The one of `path` with the lowest J within the budget.
-    memory : Memory
-        What the rows said about the weights of `chosen`, and what they were
-        standardised by.
-    history : list of dict
-        Records of the descent; empty where there was nothing to descend.
-    n_iter : int
-        Steps of the descent; 1 where a constant was the answer.
-    """
-
-    path: tuple[PathPoint, ...]
-    chosen: PathPoint
-    memory: Memory
-    history: list[dict[str, Any]]
-    n_iter: int
 
 
 def search(
     data: Rows,
     loss_name: str,
     settings: DescentSettings,
-    load_autoencoder: Callable[[Any], Any],
+    load_autoencoder: Load,
     *,
     refines: bool,
     max_nnz: int | None,
@@ -121,9 +83,8 @@ def search(
     """
     control = control or Control()
     choice = partial(choose, alpha=settings.alpha, max_nnz=max_nnz)
-    descent_ends, paths_end = (control.deadline.part(share) for share in (DESCENT_ENDS, PATHS_END))
     problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state, held_out)
-    seed = int(random_state.randint(np.iinfo(np.int32).max))
+    seed = _draw_seed(random_state)
     constant = problem.constant_point
     if problem.is_constant:
         return _finish(problem, [constant], choice, None, control, refits={constant.network})
@@ -139,202 +100,86 @@ def search(
         else:  # all that it uses is constant here: nothing is left to descend with
             start = "data"
             settings = replace(settings, start=start)
-    task = DescentTask(
-        train=screening.take(problem.train),
-        validation=screening.take(problem.few_validation),
-        loss_name=loss_name,
-        reference=problem.reference,
-        relevant=None if isinstance(start, SparseMLP) else screening.relevant,
-    )
-    stage = Stage(control, "descent", "verdict", settings.n_verdicts)
-
-    def stopped_at(descent: Descent) -> SearchResult:
-        found = _networks(descent, screening)
-        decoded = [problem.point(network) for network in (constant.network, *found)]
-        return _result(problem, decoded, choice, descent)
-
-    def report(descent: Descent) -> bool:
-        control.say(_verdict_line(descent.history[-1]))
-        return stage.part_done(lambda: stopped_at(descent))
-
+    given = start if isinstance(start, SparseMLP) else None
     needs_autoencoder = settings.space != "weights" or settings.start == "data"
     load = load_autoencoder if needs_autoencoder else None
-    ends = descent_ends if refines else control.deadline
-    descent, settings = descend_within_memory(task, settings, load, seed, report, ends)
-    if descent.was_interrupted:
-        control.stopped("interrupt")
-    elif descent_ends.has_passed or control.deadline.has_passed:
-        control.stopped("max_time")
-    asked_to_stop = stage.close(lambda: stopped_at(descent))
-    networks = _networks(descent, screening)
-    points: list[PathPoint] = [constant]
-    refined: list[PathPoint] = []
-    refits: set[SparseMLP] = set()
-    all_ran = False
-    if refines and not (asked_to_stop or control.was_interrupted):
-
-        def ends_of_descents() -> Iterator[list[SparseMLP]]:
-            yield _beginnings(descent, screening, settings.alpha)
-            is_last = isinstance(start, SparseMLP) or settings.n_restarts >= MANY_RESTARTS
-            is_last |= _lowest_loss(descent) < LITTLE_FOUND * constant.validation_loss
-            if is_last or paths_end():
-                return
-            again = _descend_again(task, settings, load, seed, control)
-            if again is not None:
-                networks.extend(_networks(again, screening))
-                yield _beginnings(again, screening, settings.alpha)
-
-        beginnings = best_beginnings(
-            ends_of_descents(), BEGINNING_PRICE, problem, n_jobs, control, paths_end, refined,
-            max_nnz=max_nnz,
-        )  # fmt: skip
-        of_random: list[Beginning] = []
-        if not control.was_interrupted:
-            of_random = random_beginnings(
-                beginnings, problem, screening, settings, np.random.RandomState(seed + 2), control,
-                paths_end, max_nnz=max_nnz,
-            )  # fmt: skip
-            if of_random:
-                beginnings = [*beginnings[: N_PATHS - 1], *of_random]
-        if isinstance(start, SparseMLP):
-            beginnings.append(Beginning(start, THOROUGH))
-        # What hidden neurons have to be better than.
-        beginnings.append(Beginning(problem.linear(), THOROUGH))
-        if not control.was_interrupted:
-            paths: list[list[PathPoint]] = []
-            all_ran, asked_to_stop = run_paths(
-                beginnings, problem, n_jobs, control, paths_end, paths,
-                lambda: _result(
-                    problem, [*points, *refined, *problem.smoothed_paths(paths)], choice, descent
-                ),
-            )  # fmt: skip
-            points += problem.smoothed_paths(paths)
-            if not (asked_to_stop or control.was_interrupted):
-                # A callback may have ended the stage before the last path.
-                begun = zip(paths, beginnings, strict=False)
-                averaged = [path for path, (_, pace) in begun if pace.is_averaged]
-                points += average_paths(averaged, problem, settings, control, paths_end)
-            if not all(pace.is_averaged for _, pace in of_random):
-                points = worth_their_size(points, min(settings.alpha, LARGE_PRICE))
-        # Of classes the best of several candidates was lucky, and there is no network of about its
-        # size to tell: it is an answer only where no pruning path is.
-        if not (all_ran and problem.has_classes):
-            points += refined
-        # Decoded networks are not to be refitted: that would make other networks of them
-        # than those that were judged.
-        if not (asked_to_stop or control.was_interrupted):
-            refits = {point.network for point in points}
-    if isinstance(start, SparseMLP):
-        networks.append(start)
-    # What descent found was judged at its luckiest step: it is an answer only where no pruning
-    # path is.
-    if not all_ran:
-        if all(point.network.is_constant for point in points):
-            # Rows are not left out of what descent found, and so not of the constant.
-            points = [problem.point(constant.network)]
-        points += [problem.point(network) for network in networks]
+    stages = Stages(
+        [Split(problem, screening, seed, given)],
+        settings, loss_name, load, choice, n_jobs, max_nnz, control,
+    )  # fmt: skip
+    has_few_rows = problem.is_split and problem.rows.n_draws <= FEW_ROWS
+    # Of regressions, rows that are left out judge already: other splits gain nothing.
+    may_split_anew = refines and given is None and problem.has_classes and has_few_rows
+    ends = control.deadline.part(FIRST_SPLIT_ENDS) if may_split_anew else control.deadline
+    may_refit = stages.run(ends, refines)
+    first = stages.splits[0]
+    points = stages.found()[0]
+    # Decoded networks are not to be refitted: that would make other networks of them than those
+    # that were judged.
+    refits = {point.network for point in stages.refined()[0]} if may_refit else set()
+    if may_split_anew and _has_gone_well(stages) and has_noise(points):
+        joined_points = _on_other_splits(stages, points, validation_fraction, random_state)
+        if joined_points is not None:
+            points, refits = joined_points, {point.network for point in joined_points}
     sees_few = problem.train is not problem.rows
     if sees_few and not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
         # a start on all rows.
-        all_rows = replace(task, train=screening.take(problem.rows))
-        again, _ = descend_within_memory(all_rows, settings, load, seed)
-        of_all_rows = _networks_at(descent.candidates, again, screening)
+        of_all_rows = first.found_on_all_rows(stages.settings, loss_name, load)
         points[1:] = [
             replace(point, network=network or point.network)
             for point, network in zip(points[1:], of_all_rows, strict=True)
         ]
-    return _finish(problem, points, choice, descent, control, refits=refits)
+    return _finish(problem, points, choice, first.descents[0], control, refits=refits)
 
 
-def _lowest_loss(descent: Descent) -> float:
-    """Return the lowest validation loss of any verdict."""
-    losses = np.concatenate([record["validation_loss"] for record in descent.history])
-    return float(losses[np.isfinite(losses)].min(initial=np.inf))
+def _draw_seed(random_state: np.random.RandomState) -> int:
+    return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-def _descend_again(
-    task: DescentTask,
-    settings: DescentSettings,
-    load_autoencoder: Callable[[Any], Any] | None,
-    seed: int,
-    control: Control,
-) -> Descent | None:
-    """Descend from more starts; None if that was cut short, or takes more memory than there is."""
-    control.say(f"nothing found: a second descent of {MANY_RESTARTS} candidates per depth")
-    more = replace(settings, n_restarts=MANY_RESTARTS)
-    ends = control.deadline.part(DESCENT_ENDS)
+def _has_gone_well(stages: Stages) -> bool:
+    """Say whether nothing cut them short."""
+    return stages.all_ran and stages.control.stop_reason is None
 
-    def report(descent: Descent) -> bool:
-        control.say(_verdict_line(descent.history[-1]))
-        return False
 
+def _on_other_splits(
+    stages: Stages,
+    points: list[PathPoint],
+    validation_fraction: float,
+    random_state: np.random.RandomState,
+) -> list[PathPoint] | None:
+    """Join points of one split with what others find; None if there is no time or memory for these.
+
+    These take fewer candidates and paths: theirs are for averages.
+    """
+    first, control = stages.splits[0], stages.control
+    control.say(f"few rows: {N_OTHERS} other splits")
+    splits = []
+    for _ in range(N_OTHERS):
+        problem = first.problem.split_anew(validation_fraction, random_state)
+        splits.append(Split(problem, problem.screening, _draw_seed(random_state)))
+    others = replace(
+        stages,
+        splits=splits,
+        settings=replace(stages.settings, n_restarts=-(-stages.settings.n_restarts // 2)),
+        n_refined=OTHERS_REFINED,
+        n_paths=1 + first.begins_at_random,
+        descends_again=False,
+        tries_random=first.begins_at_random,
+        result_so_far=lambda: result_of(first.problem, points, stages.choice, first.descents[0]),
+    )
     try:
-        check_width(more.n_slots, more.depths, more.n_restarts)
-    except ValueError:
-        return None
-    try:
-        descent, _ = descend_within_memory(task, more, load_autoencoder, seed + 1, report, ends)
+        others.run(control.deadline, refines=True)
     except MemoryError:
         return None
-    if descent.was_interrupted:
-        control.stopped("interrupt")
+    if not _has_gone_well(others):
         return None
-    if ends.has_passed:
-        control.stopped("max_time")
-    return descent
-
-
-def _beginnings(descent: Descent, screening: Screening, alpha: float) -> list[SparseMLP]:
-    """Return the networks that paths may begin at, of all features, the best first.
-
-    A number costs them `BEGINNING_PRICE` at most, as it does once they are refined. Constants,
-    which high prices make of candidates, are none: nothing can be removed from them.
-    """
-    excess = max(0.0, alpha - BEGINNING_PRICE)
-    found = [
-        (price - excess * folded_nnz(network), network)
-        for network, price in (candidate.beginning for candidate in descent.candidates)
-        if network is not None and not network.is_constant
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return [screening.widen(network) for _, network in found]
-
-
-def _networks(descent: Descent, screening: Screening) -> list[SparseMLP]:
-    """Return the candidates' best networks, of all features."""
-    found = (candidate.network for candidate in descent.candidates)
-    return [screening.widen(network) for network in found if network is not None]
-
-
-def _networks_at(
-    candidates: list[Candidate], descent: Descent, screening: Screening
-) -> list[SparseMLP | None]:
-    """Return the networks that a descent found for the depths and restarts of candidates."""
-    found = {
-        (candidate.depth, candidate.restart): screening.widen(candidate.network)
-        for candidate in descent.candidates
-        if candidate.network is not None
-    }
-    return [found.get((candidate.depth, candidate.restart)) for candidate in candidates]
-
-
-def _verdict_line(record: dict[str, Any]) -> str:
-    best = int(np.nan_to_num(record["validation_loss"], nan=np.inf).argmin())
-    return (
-        f"step {record['step']:5d}  candidates {len(record['candidates']):3d}  "
-        f"best: validation loss {record['validation_loss'][best]:.4f}, "
-        f"{record['nnz'][best]} non-zeros, depth {record['candidates'][best][0]}"
+    return joined(
+        [points, *others.found()],
+        [split.problem for split in (first, *splits)],
+        max_width=stages.settings.max_width,
+        activations=stages.settings.activations,
     )
-
-
-def _result(
-    problem: Problem, points: list[PathPoint], choice: Choice, descent: Descent | None
-) -> SearchResult:
-    """Keep the front, choose, and go back to raw rows."""
-    front = problem.front(points)
-    chosen = choice(front)
-    return _on_raw_rows(problem, front, chosen, problem.prior(chosen), descent)
 
 
 def _finish(
@@ -360,7 +205,7 @@ def _finish(
                 curvature = mean_curvature(chosen.network, problem.rows, problem.loss, l2)
             except KeyboardInterrupt:
                 control.stopped("interrupt")
-        return _on_raw_rows(problem, front, chosen, l2, descent, curvature)
+        return on_raw_rows(problem, front, chosen, l2, descent, curvature)
 
     try:
         if refits:
@@ -385,34 +230,6 @@ def _finish(
         f"{best.nnz} non-zeros, depth {best.network.depth}"
     )
     return result
-
-
-def _on_raw_rows(
-    problem: Problem,
-    front: Sequence[PathPoint],
-    chosen: PathPoint,
-    l2: float,
-    descent: Descent | None,
-    curvature: NDArray[np.float64] | None = None,
-) -> SearchResult:
-    """Fold the scaling into the networks of a front."""
-    path = tuple(
-        PathPoint(
-            problem.scaling.fold(point.network),
-            point.train_loss,
-            point.validation_loss,
-            point.validation_error,
-        )
-        for point in front
-    )
-    best = path[front.index(chosen)]
-    return SearchResult(
-        path=path,
-        chosen=best,
-        memory=Memory(problem.scaling, problem.total_weight, l2, best.network, curvature),
-        history=descent.history if descent is not None else [],
-        n_iter=descent.n_iter if descent is not None else 1,
-    )
 
 
 def _refit(

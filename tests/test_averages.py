@@ -9,8 +9,8 @@ import pytest
 from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search
-from sklearn_swat._averages import AveragePoint, average, averages
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search, _stages
+from sklearn_swat._averages import AveragePoint, average, averages, mean_left_out
 from sklearn_swat._control import Control, Deadline
 from sklearn_swat._leave_one_out import expected_loss
 from sklearn_swat._losses import LOSSES
@@ -58,7 +58,7 @@ def point(loss, *widths, **options):
     return PathPoint(network(*widths, **options), loss, loss)
 
 
-def judged(net, left_out=None):
+def judged(net, members):
     return PathPoint(net, 0.5, 0.25, 0.125)
 
 
@@ -86,18 +86,10 @@ def test_the_best_two_and_the_best_three_paths_are_averaged():
 
 
 def test_what_is_left_out_is_averaged_if_it_is_known_of_all():
-    told = []
-
-    def judge(net, left_out):
-        told.append(left_out)
-        return judged(net)
-
     rows = np.arange(6.0).reshape(3, 2)
     one, other = (replace(point(0.3, 1, seed=seed), left_out=rows * seed) for seed in (1, 3))
-    list(averages([[one], [other]], judge, max_width=16, activations=("tanh",)))
-    list(averages([[one], [point(0.3, 1)]], judge, max_width=16, activations=("tanh",)))
-    np.testing.assert_array_equal(told[0], 2 * rows)
-    assert told[1:] == [None]
+    np.testing.assert_array_equal(mean_left_out([one, other]), 2 * rows)
+    assert mean_left_out([one, point(0.3, 1)]) is None
 
 
 def test_averages_keep_to_the_width_and_to_the_activations():
@@ -225,7 +217,7 @@ def test_no_average_breaks_a_limit_of_the_fit():
 
 
 def test_averages_are_wider_than_what_is_looked_for_unless_a_width_is_given(monkeypatch):
-    monkeypatch.setattr(_search, "random_beginnings", lambda *arguments, **options: [])
+    monkeypatch.setattr(_stages, "random_beginnings", lambda *arguments, **options: [])
     X, y = make_classification(
         600, 8, n_informative=8, n_redundant=0, n_classes=4, n_clusters_per_class=3, random_state=0
     )

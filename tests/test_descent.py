@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_swat import SWATRegressor, _descent, _search
+from sklearn_swat import SWATRegressor, _descent, _stages
 from sklearn_swat._candidates import Candidate
 from sklearn_swat._network import SparseMLP
 
@@ -179,10 +179,10 @@ def test_a_later_network_must_be_better_by_more_than_chance():
 def begin_paths(monkeypatch, diabetes, **parameters):
     """Return the candidates of a fit, the best beginning first, and what paths may begin at."""
     descents, begun = [], []
-    descend, beginnings = _descent.descend, _search.best_beginnings
+    descend, beginnings = _descent.descend, _stages.best_beginnings
     monkeypatch.setattr(_descent, "descend", lambda *a: descents.append(descend(*a)) or descents[0])
     monkeypatch.setattr(
-        _search,
+        _stages,
         "best_beginnings",
         lambda found, *a, **k: begun.extend(first := next(found)) or beginnings([first], *a, **k),
     )

@@ -13,11 +13,11 @@ PACKAGE = Path(sklearn_swat.__file__).parent
 WITHOUT_TORCH = (
     "_activations", "_averages", "_base", "_beginnings", "_candidates", "_canonical", "_classifier",
     "compression", "_control", "_descent_settings", "_documentation", "_draws", "_fallback",
-    "_fitted", "_front", "__init__", "_leave_one_out", "_losses", "_neighbours", "_network",
-    "_network_text", "_online", "_packing", "_parameters", "_paths", "_penalised_loss",
+    "_fitted", "_front", "__init__", "_joined_splits", "_leave_one_out", "_losses", "_neighbours",
+    "_network", "_network_text", "_online", "_packing", "_parameters", "_paths", "_penalised_loss",
     "_preprocessing", "_problem", "_pruning", "_random_beginnings", "_random_network",
-    "_refinement", "_refusals", "_regressor", "_rows", "_screening", "_search", "_smoothing",
-    "_teacher", "_threads", "_validation",
+    "_refinement", "_refusals", "_regressor", "_rows", "_screening", "_search", "_search_result",
+    "_smoothing", "_split", "_stages", "_teacher", "_threads", "_validation",
     "export/__init__", "export/_c", "export/_common", "export/_latex", "export/_onnx",
     "export/_sklearn", "export/_sympy", "export/_text", "export/_torch",
 )  # fmt: skip

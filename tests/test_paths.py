@@ -13,7 +13,8 @@ from sklearn_swat import (
     _paths,
     _problem,
     _pruning,
-    _search,
+    _split,
+    _stages,
 )
 from sklearn_swat._beginnings import (
     BEGINNING_PRICE,
@@ -26,13 +27,14 @@ from sklearn_swat._beginnings import (
 )
 from sklearn_swat._candidates import Candidate, Descent
 from sklearn_swat._control import Control, Deadline
+from sklearn_swat._joined_splits import FEW_ROWS
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import LITTLE_LOSS, Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import MANY_RESTARTS
 from sklearn_swat._simplification import folded_nnz
+from sklearn_swat._split import MANY_RESTARTS, Split
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +131,14 @@ QUICK = {"n_restarts": 1, "depth": 1, "max_iter": 2, "max_width": 4, "random_sta
 
 def call_little(monkeypatch, share):
     """Let a second descent follow where no loss is below this share of a constant's."""
-    for module in (_beginnings, _search):
+    for module in (_beginnings, _split):
         monkeypatch.setattr(module, "LITTLE_FOUND", share)
+
+
+def spy_on_descents(monkeypatch, spy):
+    """Let a first and a second descent both go by it."""
+    for module in (_stages, _split):
+        monkeypatch.setattr(module, "descend_within_memory", spy)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,7 @@ def test_another_descent_is_asked_for_where_the_first_one_found_nothing(
 @pytest.mark.parametrize(("loss", "is_little"), [(0.91, True), (0.89, False)])
 def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, loss, is_little):
     """Large networks overfit labels once they are refined: their losses alone tell little."""
-    descend, n_calls = _search.descend_within_memory, []
+    descend, n_calls = _stages.descend_within_memory, []
 
     def spy(*arguments, **options):
         descent, settings = descend(*arguments, **options)
@@ -170,10 +178,10 @@ def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, 
         descent.history[0]["validation_loss"][0] = loss  # a constant has 1 of such labels
         return descent, settings
 
-    monkeypatch.setattr(_search, "descend_within_memory", spy)
+    spy_on_descents(monkeypatch, spy)
     monkeypatch.setattr(_beginnings, "_refine_first", refine_to(dict.fromkeys(range(9), 1.0)))
-    X = np.random.RandomState(0).standard_normal((200, 2))
-    y = np.arange(200) % 2
+    X = np.random.RandomState(0).standard_normal((FEW_ROWS + 1, 2))
+    y = np.arange(len(X)) % 2
     SWATClassifier(**QUICK).fit(X, y)
     assert len(n_calls) == 1 + is_little
 
@@ -191,13 +199,13 @@ def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, 
 def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
     monkeypatch, found, parameters, restarts
 ):
-    descend, n_restarts = _search.descend_within_memory, []
+    descend, n_restarts = _stages.descend_within_memory, []
 
     def spy(task, settings, *arguments, **options):
         n_restarts.append(settings.n_restarts)
         return descend(task, settings, *arguments, **options)
 
-    monkeypatch.setattr(_search, "descend_within_memory", spy)
+    spy_on_descents(monkeypatch, spy)
     call_little(monkeypatch, -1.0 if found == "nothing" else 2.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     model = SWATRegressor(**{**QUICK, **parameters}).fit(X, X[:, 0])
@@ -212,13 +220,13 @@ def fast_wave():
 
 
 def test_a_second_descent_follows_one_that_ends_at_constants_alone(monkeypatch):
-    beginnings, n_calls = _search._beginnings, []
+    beginnings, n_calls = Split.beginnings, []
 
     def constants_first(*arguments):
         n_calls.append(1)
         return beginnings(*arguments) if len(n_calls) > 1 else []
 
-    monkeypatch.setattr(_search, "_beginnings", constants_first)
+    monkeypatch.setattr(Split, "beginnings", constants_first)
     X, y = fast_wave()
     model = SWATRegressor(random_state=0).fit(X[:900], y[:900])
     assert len(n_calls) == 2
@@ -247,7 +255,7 @@ def test_waves_that_the_first_descent_misses_are_found_by_the_second():
 
 @pytest.mark.parametrize("failure", [MemoryError("too many candidates"), KeyboardInterrupt()])
 def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, failure):
-    descend, n_calls = _search.descend_within_memory, []
+    descend, n_calls = _stages.descend_within_memory, []
 
     def fail_again(*arguments, **options):
         n_calls.append(1)
@@ -257,7 +265,7 @@ def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, fai
             raise failure
         return Descent([], was_interrupted=True), arguments[1]
 
-    monkeypatch.setattr(_search, "descend_within_memory", fail_again)
+    spy_on_descents(monkeypatch, fail_again)
     call_little(monkeypatch, -1.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     y = X[:, 0]
@@ -294,10 +302,10 @@ def ended_at(*candidates):
 def test_a_high_price_does_not_decide_what_is_refined(problem):
     small, large, constant = candidate(1), candidate(10), problem.constant()
     descent = ended_at((small, 0.5), (large, 0.49), (constant, 0.1))
-    begun = _search._beginnings(descent, problem.screening, ALPHA)
+    begun = Split(problem, problem.screening, 0).beginnings(descent, ALPHA)
     assert [network.hidden_layer_sizes for network in begun] == [(10,), (1,)]  # and no constant
     descent = ended_at((small, 0.5), (large, 0.499))
-    begun = _search._beginnings(descent, problem.screening, ALPHA)
+    begun = Split(problem, problem.screening, 0).beginnings(descent, ALPHA)
     assert [network.hidden_layer_sizes for network in begun] == [(1,), (10,)]
 
 
@@ -451,7 +459,7 @@ def test_alpha_does_not_decide_before_anything_is_pruned(monkeypatch):
         prices.append(price)
         return best_beginnings(networks, price, *rest, **options)
 
-    monkeypatch.setattr(_search, "best_beginnings", spy)
+    monkeypatch.setattr(_stages, "best_beginnings", spy)
     X = np.random.RandomState(0).standard_normal((60, 2))
     for alpha in (1.0, 1e-6):
         SWATRegressor(alpha=alpha, depth=1, max_iter=5, random_state=0).fit(X, X[:, 0])
@@ -480,7 +488,7 @@ def test_a_second_descent_that_takes_more_memory_than_there_is_is_left_out(monke
     def refuse(width, depths, n_restarts):
         raise ValueError(f"{n_restarts} restarts take more memory than there is")
 
-    monkeypatch.setattr(_search, "check_width", refuse)
+    monkeypatch.setattr(_split, "check_width", refuse)
     call_little(monkeypatch, -1.0)
     X = np.random.RandomState(0).standard_normal((80, 2))
     model = SWATRegressor(**QUICK)

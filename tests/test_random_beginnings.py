@@ -12,10 +12,11 @@ from sklearn_swat import (
     _paths,
     _problem,
     _random_beginnings,
-    _search,
+    _stages,
 )
 from sklearn_swat._beginnings import N_PATHS, THOROUGH, Beginning
 from sklearn_swat._control import Control, Deadline
+from sklearn_swat._joined_splits import FEW_ROWS
 from sklearn_swat._losses import LOSSES
 from sklearn_swat._neighbours import neighbour_noise
 from sklearn_swat._network import SparseMLP
@@ -32,6 +33,7 @@ from sklearn_swat._random_beginnings import (
     random_beginnings,
 )
 from sklearn_swat._rows import Rows
+from sklearn_swat._search import N_OTHERS
 from sklearn_swat.compression import compress
 
 
@@ -178,7 +180,7 @@ def beside_constant(is_better=True):
 def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
     monkeypatch, is_better, has_start
 ):
-    run, average, begins, averaged = _search.run_paths, _search.average_paths, [], []
+    run, average, begins, averaged = _stages.run_paths, _stages.average_paths, [], []
 
     def spy_on_paths(beginnings, *arguments):
         begins.extend(pace for _, pace in beginnings)
@@ -188,10 +190,10 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
         averaged.extend(paths)
         return average(paths, *arguments)
 
-    monkeypatch.setattr(_search, "run_paths", spy_on_paths)
-    monkeypatch.setattr(_search, "average_paths", spy_on_averages)
-    monkeypatch.setattr(_search, "random_beginnings", beside_constant(is_better))
-    X, y = many_clusters(400)
+    monkeypatch.setattr(_stages, "run_paths", spy_on_paths)
+    monkeypatch.setattr(_stages, "average_paths", spy_on_averages)
+    monkeypatch.setattr(_stages, "random_beginnings", beside_constant(is_better))
+    X, y = many_clusters(FEW_ROWS + 100)
     start = SWATClassifier(depth=1, n_restarts=1, max_iter=1, refine=False).fit(X, y)
     model = SWATClassifier(depth=1, n_restarts=4, max_iter=5, random_state=0)
     model.set_params(start=start if has_start else "data").fit(X, y)
@@ -205,9 +207,16 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
 def test_of_many_clusters_it_tells_more_apart(monkeypatch):
     X, y = many_clusters(2600)
     train, test = slice(0, 2000), slice(2000, None)
+    begin, begun = random_beginnings, []
+
+    def spy(*arguments, **options):
+        begun.extend(found := begin(*arguments, **options))
+        return found
+
+    monkeypatch.setattr(_stages, "random_beginnings", spy)
     model = SWATClassifier(random_state=0).fit(X[train], y[train])
-    assert model.path_[-1].nnz > LARGEST_AVERAGE
-    monkeypatch.setattr(_search, "random_beginnings", beside_constant(False))
+    assert [pace for _, pace in begun] == [WIDE]
+    monkeypatch.setattr(_stages, "random_beginnings", beside_constant(False))
     narrow = SWATClassifier(random_state=0).fit(X[train], y[train])
     assert model.score(X[test], y[test]) > narrow.score(X[test], y[test]) + 0.02
 
@@ -234,7 +243,7 @@ def forced(monkeypatch):
         begun.extend(found := begin(*arguments, **options))
         return found
 
-    monkeypatch.setattr(_search, "random_beginnings", spy)
+    monkeypatch.setattr(_stages, "random_beginnings", spy)
     return begun
 
 
@@ -255,13 +264,13 @@ def test_its_path_sees_fewer_rows_and_is_judged_by_all(monkeypatch, forced):
     monkeypatch.setattr(_paths, "_run_path", spy_on_paths)
     monkeypatch.setattr(Problem, "judged", spy_on_judges)
     monkeypatch.setattr(_problem, "WIDE_ROWS", 200)
-    X, y = many_clusters(500)
+    X, y = many_clusters(600)
     SWATClassifier(**FAST).fit(X, y)
     assert len(forced) == 1
-    assert sorted(seen) == [(False, 400)] * (len(seen) - 1) + [(True, seen[-2][1])]
+    assert sorted(seen) == [(False, 480)] * (len(seen) - 1) + [(True, seen[-2][1])]
     assert seen[-2][1] <= 200
     assert [again for n, again in by_all if n <= 200] == [True]
-    assert not any(again for n, again in by_all if n == 400)
+    assert not any(again for n, again in by_all if n == 480)
 
 
 def test_fits_that_have_it_keep_what_all_fits_promise(forced):
@@ -276,7 +285,7 @@ def test_fits_that_have_it_keep_what_all_fits_promise(forced):
         np.testing.assert_allclose(
             turned.select(index=i).predict_proba(-X[:, ::-1]), expected, rtol=1e-6, atol=1e-9
         )
-    assert len(forced) == 3
+    assert len(forced) == 3 * (1 + N_OTHERS)
     in_no_time = SWATClassifier(max_time=0.02, **FAST)
     assert in_no_time.fit(X, y).stop_reason_ == "max_time"
     assert in_no_time.score(X, y) > 0
@@ -293,7 +302,7 @@ def test_it_is_found_with_all_kinds_of_rows(forced, kind):
     else:
         X = rng.standard_normal((300, 20))
         model = SWATRegressor(**FAST).fit(X, X[:, :2] * X[:, 2:4])
-    assert len(forced) == 1
+    assert len(forced) == (1 + N_OTHERS if kind == "labels" else 1)
     assert np.isfinite(model.select(index=-1).predict(X)).all()
 
 
@@ -430,18 +439,18 @@ def test_time_and_ctrl_c_in_the_trial_of_a_dense_network_are_told(monkeypatch, w
 
 
 def test_fits_find_waves_by_it_and_are_averaged_with_it(monkeypatch):
-    average, n_averaged = _search.average_paths, []
+    average, n_averaged = _stages.average_paths, []
 
     def spy(paths, *arguments):
         n_averaged.append(len(paths))
         return average(paths, *arguments)
 
-    monkeypatch.setattr(_search, "average_paths", spy)
+    monkeypatch.setattr(_stages, "average_paths", spy)
     X, y = waves(3000)
     train, test = slice(0, 2000), slice(2000, None)
     model = SWATRegressor(random_state=0).fit(X[train], y[train])
     assert n_averaged == [N_PATHS + 1]
-    monkeypatch.setattr(_search, "random_beginnings", lambda *arguments, **options: [])
+    monkeypatch.setattr(_stages, "random_beginnings", lambda *arguments, **options: [])
     without = SWATRegressor(random_state=0).fit(X[train], y[train])
     assert 1 - model.score(X[test], y[test]) < 0.5 * (1 - without.score(X[test], y[test]))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _search
+from sklearn_swat._joined_splits import FEW_ROWS
 from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
@@ -87,8 +88,8 @@ def test_only_classes_are_smoothed(estimator, monkeypatch):
 
     monkeypatch.setattr(_search.Problem, "smoothed", smoothed_and_kept)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(150, 4))
-    signal = X[:, 0] * X[:, 1] + rng.normal(size=150)
+    X = rng.normal(size=(FEW_ROWS + 1, 4))
+    signal = X[:, 0] * X[:, 1] + rng.normal(size=len(X))
     y = signal if estimator is SWATRegressor else signal > 0
     model = estimator(random_state=0, max_iter=5).fit(X, y)
     before, after = (np.concatenate(part) for part in zip(*judged, strict=True))

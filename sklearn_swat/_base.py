@@ -235,7 +235,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         """Begin the task that callbacks see a fit as."""
         if not getattr(self, "_skl_callbacks", None):
             return Task()
-        n_stages = 3 if self.refine else 1
+        n_stages = 5 if self.refine else 1  # at most
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = Hooks(self, X, y, metadata)
         context = self._init_callback_context(max_subtasks=n_stages)

@@ -98,8 +98,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         Follow the descent by pruning paths in weight space, and refit on all rows.
         False stops after the descent: `path_` holds its networks, not pruned and not refitted.
     validation_fraction : float, default=0.2
-        Share of the rows that networks are judged on. Of no effect where `fit` is given
-        `X_val`.
+        Share of the rows that networks are judged on. Up to 500 rows are split three times, and
+        all of the splits judge. Of no effect where `fit` is given `X_val`.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.
@@ -135,7 +135,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
         was refitted on all rows, the latter raised to what networks of about the same
-        size suggest; `path_frame` makes a table of it. `partial_fit` moves
+        size suggest, and with up to 500 rows the mean of three splits; `path_frame` makes a
+        table of it. `partial_fit` moves
         the numbers of the chosen one alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
@@ -154,7 +155,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         The lowest training loss of any candidate at each record of `history_`; of more than
         512 rows, that of a minibatch.
     history_ : list of dict
-        The descent (the first, where there are two): per record the step, the seconds,
+        The descent (the first, where there are several): per record the step, the seconds,
         and per candidate the losses of its hard network and its size.
     n_iter_ : int
         Descent steps taken.

@@ -80,7 +80,7 @@ def descend_within_memory(
         f"({reason}): it runs on the CPU; pass device='cpu', fewer depths, n_restarts=1 or a "
         "smaller batch_size",
         RuntimeWarning,
-        stacklevel=7,
+        stacklevel=9,
     )
     on_cpu = replace(settings, device=torch.device("cpu"))
     return descend_within_memory(task, on_cpu, load_autoencoder, seed, report, should_stop)
@@ -119,7 +119,7 @@ def run_calls(calls: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
             f"{len(calls) - n_done} of {len(calls)} refinements or pruning paths run in this "
             "process; pass n_jobs=1, or a smaller one",
             RuntimeWarning,
-            stacklevel=8,
+            stacklevel=10,
         )
     else:
         return

@@ -118,9 +118,11 @@ def search(
     # that were judged.
     refits = {point.network for point in stages.refined()[0]} if may_refit else set()
     if may_split_anew and _has_gone_well(stages) and has_noise(points):
-        joined_points = _on_other_splits(stages, points, validation_fraction, random_state)
-        if joined_points is not None:
-            points, refits = joined_points, {point.network for point in joined_points}
+        of_all, may_refit = _on_other_splits(stages, points, validation_fraction, random_state)
+        if of_all is not None:
+            points, refits = of_all, {point.network for point in of_all}
+        elif not may_refit:
+            refits = set()
     sees_few = problem.train is not problem.rows
     if sees_few and not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
@@ -147,10 +149,15 @@ def _on_other_splits(
     points: list[PathPoint],
     validation_fraction: float,
     random_state: np.random.RandomState,
-) -> list[PathPoint] | None:
-    """Join points of one split with what others find; None if there is no time or memory for these.
+) -> tuple[list[PathPoint] | None, bool]:
+    """Join points of one split with what others find, with fewer candidates and paths.
 
-    These take fewer candidates and paths: theirs are for averages.
+    Returns
+    -------
+    points : list of PathPoint or None
+        None if these did not get to their end.
+    may_refit : bool
+        Whether nobody asks to end the fit.
     """
     first, control = stages.splits[0], stages.control
     control.say(f"few rows: {N_OTHERS} other splits")
@@ -169,17 +176,18 @@ def _on_other_splits(
         result_so_far=lambda: result_of(first.problem, points, stages.choice, first.descents[0]),
     )
     try:
-        others.run(control.deadline, refines=True)
+        may_refit = others.run(control.deadline, refines=True)
     except MemoryError:
-        return None
-    if not _has_gone_well(others):
-        return None
-    return joined(
+        return None, True
+    if not (may_refit and _has_gone_well(others)):
+        return None, may_refit
+    of_all = joined(
         [points, *others.found()],
         [split.problem for split in (first, *splits)],
         max_width=stages.settings.max_width,
         activations=stages.settings.activations,
     )
+    return of_all, True
 
 
 def _finish(

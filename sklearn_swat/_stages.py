@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -47,8 +47,8 @@ class Stages:
         Whether a second descent follows one that found nothing, and whether a path may begin at a
         random network.
     result_so_far : callable, optional
-        Returns the result of a search that stops before the end; by default what there is of the
-        first split.
+        Returns the result of a search that stops before the end of these stages. If it is given,
+        they end as soon as anything cuts them short: what there is by then is of no use.
     all_ran : bool
         Whether every path got as far as one refined network.
     """
@@ -66,19 +66,27 @@ class Stages:
     descends_again: bool = True
     tries_random: bool = True
     result_so_far: Callable[[], SearchResult] | None = None
-    all_ran: bool = False
+    all_ran: bool = field(default=False, init=False)
 
     def run(self, ends: Deadline, refines: bool) -> bool:
         """Run them; return whether networks were refined, and nobody asks to end the fit."""
         control, paths_end = self.control, ends.part(PATHS_END)
         asked_to_stop = self._descend(ends.part(DESCENT_ENDS) if refines else ends)
-        if refines and not (asked_to_stop or control.was_interrupted):
+        if refines and not (asked_to_stop or self._is_over()):
             beginnings = self._begin(paths_end)
-            if not control.was_interrupted:
+            if not self._is_over():
                 asked_to_stop = self._prune(beginnings, paths_end)
         return refines and not (asked_to_stop or control.was_interrupted)
 
-    def refined(self) -> list[list[PathPoint]]:
+    def _is_over(self) -> bool:
+        is_cut_short = self.control.stop_reason is not None
+        return self.control.was_interrupted or (is_cut_short and self.result_so_far is not None)
+
+    def have_gone_well(self) -> bool:
+        """Return whether nothing cut them short."""
+        return self.all_ran and self.control.stop_reason is None
+
+    def refinable(self) -> list[list[PathPoint]]:
         """Return what was found on every split by refining."""
         return [split.refinable(self.settings.alpha, self.all_ran) for split in self.splits]
 
@@ -102,17 +110,24 @@ class Stages:
                 control.say(verdict_line(descent.history[-1]))
                 return stage.part_done(lambda: so_far(split, descent))
 
+            if n > 1:
+                control.say(f"other split {i + 1} of {n}")
             own_end = ends if n == 1 else ends.part(1 / (n - i))
-            descent, self.settings = descend_within_memory(
-                split.task(self.loss_name), self.settings, self.load_autoencoder, split.seed,
-                report, own_end,
-            )  # fmt: skip
+            try:
+                descent, self.settings = descend_within_memory(
+                    split.task(self.loss_name), self.settings, self.load_autoencoder, split.seed,
+                    report, own_end,
+                )  # fmt: skip
+            except MemoryError:
+                if self.result_so_far is not None:  # the fit goes on without these stages
+                    stage.close(self.result_so_far)
+                raise
             split.descents.append(descent)
             if descent.was_interrupted:
                 control.stopped("interrupt")
             elif own_end.has_passed or control.deadline.has_passed:
                 control.stopped("max_time")
-            if control.stop_reason is not None:
+            if self._is_over():
                 break
         return stage.close(lambda: so_far(split, descent))
 
@@ -164,7 +179,7 @@ class Stages:
             if self.result_so_far is not None:
                 return self.result_so_far()
             hand_out()
-            points = self.refined()[0]
+            points = self.refinable()[0]
             return result_of(first.problem, points, self.choice, first.descents[0])
 
         self.all_ran, asked_to_stop = run_paths(

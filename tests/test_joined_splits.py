@@ -1,21 +1,18 @@
 """Of few rows, several splits are joined, and judge one another's networks."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
 
 from sklearn_swat import SWATClassifier, SWATRegressor, _search, _stages
 from sklearn_swat._averages import AveragePoint, average
+from sklearn_swat._control import Deadline
 from sklearn_swat._joined_splits import (
     FAR,
     FEW_ROWS,
-    NOISE,
-    has_noise,
     joined,
     judged_by_members,
     judged_together,
@@ -93,6 +90,13 @@ def test_luck_with_easy_rows_is_none_of_the_network():
     fronts = [[line(3, 0.1, 0.001)], [line(3, 0.5, 0.001)], [line(3, 0.6, 0.001)]]
     (found,), *_ = told(fronts, (0.1, 0.5, 0.6))
     assert found == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("seen", [2.0, np.inf])
+def test_no_network_is_told_better_than_its_own_rows_say(seen):
+    fronts = [[line(3, loss, 0.01)] for loss in (0.5, 0.6, 0.7)]
+    (found,), *_ = told(fronts, (seen, 0.0, 0.0))
+    assert found == 0.5
 
 
 def test_unknown_standard_errors_make_no_exceptions():
@@ -202,15 +206,6 @@ def test_others_are_not(n_splits):
     assert not n_splits
 
 
-def test_rows_that_leave_little_loss_are_not(n_splits):
-    X, y = load_iris(return_X_y=True)
-    SWATClassifier(**QUICK).fit(X, y == 0)
-    assert not n_splits
-    unknown = replace(line(3, 0.5), validation_loss=float("nan"))
-    assert not has_noise([line(1, 1.0), line(2, NOISE / 2), unknown])
-    assert has_noise([line(1, 1.0), unknown])
-
-
 def test_several_labels_and_several_classes_are_split_again(n_splits):
     X, y = labels(200)
     other = labels(200, seed=1)[1]
@@ -240,27 +235,104 @@ def test_the_same_bits_in_parallel_and_again():
                 np.testing.assert_array_equal(one, other)
 
 
-def cut_short(monkeypatch, failure):
-    """Let the second split's stages fail, after the first split is done."""
-    descend, n_calls = _stages.descend_within_memory, []
+class Callback:
+    """Count the tasks of a fit, and stop it after the one of that number."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.n_begun, self.n_ended, self.names = stop_at, 0, 0, []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        self.n_begun += 1
+        self.names.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context):
+        self.n_ended += 1
+        return self.n_ended == self.stop_at
+
+
+@pytest.fixture(scope="module")
+def of_first_split():
+    """Return rows, and what the first split alone makes of them."""
+    X, y = labels(150)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "FEW_ROWS", 0)
+        return X, y, SWATClassifier(**QUICK).fit(X, y)
+
+
+def test_where_memory_ends_at_other_splits_the_first_one_is_the_result(
+    monkeypatch, of_first_split, capsys
+):
+    X, y, expected = of_first_split
+    descend, n_calls, callback = _stages.descend_within_memory, [], Callback()
 
     def fail(*arguments, **options):
         n_calls.append(1)
         if len(n_calls) > 1:
-            raise failure
+            raise MemoryError
         return descend(*arguments, **options)
 
     monkeypatch.setattr(_stages, "descend_within_memory", fail)
-
-
-def test_where_memory_ends_at_other_splits_the_first_one_is_the_result(monkeypatch):
-    X, y = labels(150)
-    monkeypatch.setattr(_search, "has_noise", lambda points: False)
-    expected = SWATClassifier(**QUICK).fit(X, y)
-    monkeypatch.undo()
-    cut_short(monkeypatch, MemoryError())
-    model = SWATClassifier(**QUICK).fit(X, y)
+    model = SWATClassifier(**QUICK, verbose=1).set_callbacks(callback).fit(X, y)
     assert model.stop_reason_ is None
+    assert callback.n_begun == callback.n_ended
+    assert "memory is not enough for other splits" in capsys.readouterr().out
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+
+
+def test_a_callback_may_stop_it_anywhere(of_first_split):
+    X, y, _ = of_first_split
+    watching = Callback()
+    SWATClassifier(**QUICK).set_callbacks(watching).fit(X, y)
+    assert watching.names.count("descent") == watching.names.count("pruning paths") == 2
+    assert watching.n_begun == watching.n_ended > 10
+    for i in range(2, watching.n_ended, 4):
+        callback = Callback(stop_at=i)
+        model = SWATClassifier(**QUICK).set_callbacks(callback).fit(X, y)
+        assert model.stop_reason_ == "callback"
+        assert callback.n_begun == callback.n_ended <= watching.n_ended
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("where", ["split_anew", "joined"])
+def test_ctrl_c_between_the_stages_keeps_the_first_split(monkeypatch, of_first_split, where):
+    X, y, _ = of_first_split
+
+    def press(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*((Problem, where) if where == "split_anew" else (_search, where)), press)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model = SWATClassifier(**QUICK).fit(X, y)
+    assert model.stop_reason_ == "interrupt"
+    assert len(model.path_) > 1
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_without_time_for_other_splits_the_first_one_is_the_result(
+    monkeypatch, of_first_split, n_splits, is_begun
+):
+    X, y, expected = of_first_split
+    monkeypatch.setattr(Deadline, "leaves", lambda deadline, seconds: is_begun)
+    if is_begun:  # and their descents take all that there is
+        descend = _stages.descend_within_memory
+
+        def slow(task, settings, load, seed, report, ends):
+            found = descend(task, settings, load, seed, report, ends)
+            if n_splits:
+                ends.at = 0.0
+                assert ends()
+            return found
+
+        monkeypatch.setattr(_stages, "descend_within_memory", slow)
+    model = SWATClassifier(**QUICK, max_time=60.0).fit(X, y)
+    assert len(n_splits) == (N_OTHERS if is_begun else 0)
+    assert model.stop_reason_ == "max_time"
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
@@ -285,8 +357,8 @@ def test_ctrl_c_at_other_splits_keeps_what_the_first_one_found(monkeypatch, is_l
     assert len(model.path_) > 1
 
 
-def test_enough_time_is_as_good_as_any(n_splits):
-    X, y = labels(150)
+def test_enough_time_is_as_good_as_any(n_splits, of_first_split):
+    X, y, _ = of_first_split
     model = SWATClassifier(**QUICK, max_time=60.0).fit(X, y)
     free = SWATClassifier(**QUICK).fit(X, y)
     assert len(n_splits) == 2 * N_OTHERS
@@ -305,21 +377,3 @@ def test_no_network_of_other_splits_breaks_a_limit():
         assert point.network.depth <= 2
         used = {name for layer in point.network.activations for name in layer}
         assert used <= {"tanh", "sigmoid"}
-
-
-def test_other_splits_help_and_promise_less(monkeypatch):
-    losses, promised = {}, {}
-    for several in (True, False):
-        with monkeypatch.context() as patch:
-            if not several:
-                patch.setattr(_search, "has_noise", lambda points: False)
-            for seed in range(4):
-                X, y = labels(1150, seed, n_features=12)
-                model = SWATClassifier(depth=1, max_iter=5, random_state=seed).fit(X[:150], y[:150])
-                loss = log_loss(y[150:], model.predict_proba(X[150:])) / np.log(2)
-                losses.setdefault(several, []).append(loss)
-                chosen = next(p for p in model.path_ if p.network is model.network_)
-                promised.setdefault(several, []).append(chosen.validation_loss)
-    assert np.mean(losses[True]) < np.mean(losses[False])
-    optimism = {key: np.mean(losses[key]) - np.mean(promised[key]) for key in losses}
-    assert optimism[True] < optimism[False]

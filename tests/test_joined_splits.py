@@ -291,7 +291,7 @@ def test_a_callback_may_stop_it_anywhere(of_first_split):
     SWATClassifier(**QUICK).set_callbacks(watching).fit(X, y)
     assert watching.names.count("descent") == watching.names.count("pruning paths") == 2
     assert watching.n_begun == watching.n_ended > 10
-    for i in range(2, watching.n_ended, 4):
+    for i in range(2, watching.n_ended, 5):
         callback = Callback(stop_at=i)
         model = SWATClassifier(**QUICK).set_callbacks(callback).fit(X, y)
         assert model.stop_reason_ == "callback"

@@ -68,12 +68,34 @@ def read_table(path: Path, target: str, task: str = "auto", separator: str = ","
     """
     if not path.exists():
         raise FileNotFoundError(f"No file {path}: pass the path of a CSV file with a header")
-    frame = pd.read_csv(path, sep=separator)
+    return as_table(pd.read_csv(path, sep=separator), target, task, str(path))
+
+
+def as_table(frame: pd.DataFrame, target: str, task: str, name: str) -> UserTable:
+    """Return a frame as a table: columns as numbers and strings, and rows that have a target.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    target, task : str
+        As of `read_table`.
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    UserTable
+
+    Raises
+    ------
+    ValueError
+        As of `read_table`.
+    """
     if target not in frame:
         close = get_close_matches(target, list(map(str, frame.columns)), n=3)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "pass one of them"
         raise ValueError(
-            f"--target {target!r} is no column of {path}; the columns are "
+            f"--target {target!r} is no column of {name}; the columns are "
             f"{_quoted(frame.columns[:20])}: {hint} (other separators: --separator)"
         )
     notes = []
@@ -88,7 +110,7 @@ def read_table(path: Path, target: str, task: str = "auto", separator: str = ","
         frame = frame.drop(columns=useless)
     if frame.shape[1] == 0 or len(frame) == 0:
         raise ValueError(
-            f"{path} has {len(frame)} rows with a target and {frame.shape[1]} features of two or "
+            f"{name} has {len(frame)} rows with a target and {frame.shape[1]} features of two or "
             "more values: at least one of each is needed"
         )
     if task == "auto":

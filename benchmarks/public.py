@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._results import begin, missing, run_and_keep
-from benchmarks._user_table import UserTable
+from benchmarks._user_table import UserTable, as_table
 from benchmarks.compare import run_fold, splits
 
 MAX_ROWS, LEAST_OF_A_CLASS = 10_000, 10  # rows that are used, and rows of a class that is
@@ -113,10 +113,10 @@ def read(name: str) -> UserTable:
         frame = source.load_data(item, raw=True).replace(r"\s*(<null>|\?)\s*", np.nan, regex=True)
         frame.columns = [f"x{i}" for i in range(frame.shape[1])]
         target = str(frame.columns[-1])
-    return as_table(frame, target, task)
+    return cleaned(frame, target, task)
 
 
-def as_table(frame: pd.DataFrame, target: str, task: str) -> UserTable:
+def cleaned(frame: pd.DataFrame, target: str, task: str) -> UserTable:
     """Return rows that have a target, of classes those of classes of enough rows.
 
     Parameters
@@ -129,7 +129,7 @@ def as_table(frame: pd.DataFrame, target: str, task: str) -> UserTable:
     Returns
     -------
     UserTable
-        Without columns of one value, or of text that is another one in most rows.
+        Without columns of text that is another one in most rows; text that is numbers is numbers.
     """
     frame = frame[frame[target].notna()]
     if task == "classification":
@@ -137,20 +137,14 @@ def as_table(frame: pd.DataFrame, target: str, task: str) -> UserTable:
         frame = frame[counts.astype(int) >= LEAST_OF_A_CLASS]
     if len(frame) > MAX_ROWS:
         frame = frame.sample(MAX_ROWS, random_state=0)
-    y = frame.pop(target)
-    columns = {}
-    for name, values in frame.items():
+    columns = {target: frame[target]}
+    for name, values in frame.drop(columns=target).items():
         as_numbers = pd.to_numeric(values, errors="coerce")
         if as_numbers.notna().sum() == values.notna().sum():
-            column = as_numbers.astype(float)
-        else:
-            column = values.astype(str).where(values.notna(), np.nan).astype(object)
-            if column.nunique() > len(column) / 2:
-                continue
-        if column.nunique() > 1:
-            columns[str(name)] = column
-    target_values: Any = y.astype(float if task == "regression" else str).to_numpy()
-    return UserTable(pd.DataFrame(columns).reset_index(drop=True), target_values, task, ())
+            columns[name] = as_numbers
+        elif values.nunique() <= len(values) / 2:
+            columns[name] = values.astype(str).where(values.notna(), np.nan).astype(object)
+    return as_table(pd.DataFrame(columns), target, task, "the table")
 
 
 def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:

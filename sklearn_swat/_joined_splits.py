@@ -125,7 +125,7 @@ def judged_together(
         best = best_within(point.nnz)
         others = [peer for i, peer in enumerate(best) if i != own]
         expected = float(np.mean([peer.validation_loss for peer in best]))
-        error = float(np.sqrt(np.mean([peer.validation_error**2 for peer in best])))
+        error = _usual_error(best)
         seen = float(np.mean([on_validation_rows[own](peer.network) for peer in others]))
         of_others = float(np.mean([peer.validation_loss for peer in others]))
         found_alone = max(of_others + point.validation_loss - seen, point.validation_loss)
@@ -148,5 +148,9 @@ def judged_by_members(
     loss = on_all_rows(network)
     gain = float(np.mean([on_all_rows(point.network) for point in members])) - loss
     expected = float(np.mean([point.validation_loss for point in members])) - gain
-    error = float(np.sqrt(np.mean([point.validation_error**2 for point in members])))
-    return PathPoint(network, loss, max(expected, loss), error)
+    return PathPoint(network, loss, max(expected, loss), _usual_error(members))
+
+
+def _usual_error(points: Sequence[PathPoint]) -> float:
+    """Return the root mean square of standard errors."""
+    return float(np.sqrt(np.mean([point.validation_error**2 for point in points])))

@@ -335,20 +335,20 @@ def test_public_tables_are_rows_of_classes_of_enough_rows_and_columns_that_tell_
             "y": ["rare"] * 3 + ["few"] * 12 + ["many"] * 24 + [None],
         }
     )
-    table = public.as_table(frame, "y", "classification")
+    table = public.cleaned(frame, "y", "classification")
     assert list(table.X.columns) == ["number", "as text", "kind"]
     assert [table.X[column].dtype.kind for column in table.X] == ["f", "f", "O"]
     assert table.X["kind"].isna().any()
     assert sorted(set(table.y)) == ["few", "many"]
     assert len(table.X) == len(table.y) == 36
-    regression = public.as_table(frame, "number", "regression")
+    regression = public.cleaned(frame, "number", "regression")
     assert (regression.y == np.arange(n)).all()
 
 
 def test_large_public_tables_give_a_part_of_their_rows(monkeypatch):
     monkeypatch.setattr(public, "MAX_ROWS", 20)
     frame = pd.DataFrame({"x": np.arange(50.0), "y": 2 * np.arange(50.0)})
-    table = public.as_table(frame, "y", "regression")
+    table = public.cleaned(frame, "y", "regression")
     assert len(table.y) == 20
     np.testing.assert_array_equal(table.y, 2 * table.X["x"])
 

@@ -178,7 +178,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     (True, (150, 3))
     """
 
-    _n_stages = 5  # of few rows, the first two are run on other splits too
+    _n_stages = 4  # of few rows, there are paths of other splits too
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSWAT._parameter_constraints,
         "class_weight": [None, StrOptions({"balanced"}), dict, list],

@@ -7,8 +7,7 @@ callbacks see: the fit, its stages, and their parts::
     fit
         descent             one part per verdict on the hard networks
         pruning paths       one part per path
-        descent             of few rows of classes: on other splits of the rows
-        pruning paths
+        pruning paths       of few rows of classes: on other splits of the rows
         refit               one part per network of the front
 
 A part is a leaf. A callback that returns True at the end of a task stops that level:

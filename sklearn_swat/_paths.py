@@ -72,6 +72,9 @@ def run_paths(
                 break
     except KeyboardInterrupt:
         control.stopped("interrupt")
+    except MemoryError:  # a fit may go on without these paths
+        stage.close(so_far)
+        raise
     return n_ran == n, stage.close(so_far)
 
 

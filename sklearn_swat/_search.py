@@ -14,7 +14,7 @@ import numpy as np
 
 from ._averages import AveragePoint, average
 from ._candidates import Descent
-from ._control import Control, Stage
+from ._control import DESCENT_ENDS, PATHS_END, Control, Stage
 from ._descent_settings import DescentSettings
 from ._joined_splits import FEW_ROWS, joined
 from ._losses import LOSSES
@@ -30,8 +30,9 @@ from ._simplification import folded_nnz, merge_neurons
 from ._split import Load, Split
 from ._stages import Stages
 
-# Of few rows, how many other splits there are, and how many of their candidates are refined.
-N_OTHERS, OTHERS_REFINED = 2, 3
+# Of few rows, how many other splits there are, and how many candidates are refined on each split,
+# and have a path: what more of them would find, other splits do.
+N_OTHERS, FEW_REFINED, FEW_PATHS = 2, 3, 1
 
 # Refitted networks, by the network and by the validation loss that its prior depends on.
 Refitted = dict[tuple[SparseMLP, float], SparseMLP]
@@ -107,16 +108,21 @@ def search(
         [Split(problem, screening, seed, given)],
         settings, loss_name, load, choice, n_jobs, max_nnz, control,
     )  # fmt: skip
+    # Of regressions, rows that are left out judge already: other splits gain nothing.
+    has_few_rows = problem.has_classes and problem.is_split and problem.rows.n_draws <= FEW_ROWS
+    is_split_again = has_few_rows and refines and given is None
+    if is_split_again:
+        stages = replace(stages, n_refined=FEW_REFINED, n_paths=FEW_PATHS)
+    paths_end = control.deadline.part(PATHS_END)
+    goes_on = stages.descend(control.deadline.part(DESCENT_ENDS) if refines else control.deadline)
     started = time.time()
-    may_refit = stages.run(control.deadline, refines)
+    may_refit = refines and goes_on and stages.refine(paths_end)
     first = stages.splits[0]
     points = stages.found()[0]
     # Decoded networks are not to be refitted: that would make other networks of them than those
     # that were judged.
     refits = {point.network for point in stages.refinable()[0]} if may_refit else set()
-    # Of regressions, rows that are left out judge already: other splits gain nothing.
-    has_few_rows = problem.has_classes and problem.is_split and problem.rows.n_draws <= FEW_ROWS
-    if has_few_rows and refines and given is None and stages.have_gone_well():
+    if is_split_again and stages.have_gone_well():
         points, may_refit = _with_other_splits(
             stages, points, time.time() - started, validation_fraction, random_state
         )
@@ -144,7 +150,7 @@ def _with_other_splits(
     validation_fraction: float,
     random_state: np.random.RandomState,
 ) -> tuple[list[PathPoint], bool]:
-    """Join points of the first split, which took so many seconds, with what others find.
+    """Join points of the first split, whose paths took so many seconds, with what others find.
 
     Returns
     -------
@@ -158,8 +164,9 @@ def _with_other_splits(
         control.stopped("max_time")
         return points, True
     try:
+        control.say(f"{N_OTHERS} other splits")
         others = _on_other_splits(stages, points, validation_fraction, random_state)
-        may_refit = others.run(control.deadline, refines=True)
+        may_refit = others.refine(control.deadline.part(PATHS_END))
         if others.have_gone_well():
             points = _joined(stages, others, points)
         return points, may_refit
@@ -177,18 +184,19 @@ def _on_other_splits(
     validation_fraction: float,
     random_state: np.random.RandomState,
 ) -> Stages:
-    """Return the stages on other splits, with fewer candidates and paths than on the first one."""
+    """Return the stages on other splits, which begin at what was found for the first one.
+
+    It matters little which rows a network was found on, as all of its numbers are refined on others.
+    """
     first = stages.splits[0]
     splits = []
     for _ in range(N_OTHERS):
         problem = first.problem.split_anew(validation_fraction, random_state)
-        splits.append(Split(problem, problem.screening, _draw_seed(random_state)))
+        seed = _draw_seed(random_state)
+        splits.append(Split(problem, first.screening, seed, descents=list(first.descents)))
     return replace(
         stages,
         splits=splits,
-        settings=replace(stages.settings, n_restarts=-(-stages.settings.n_restarts // 2)),
-        n_refined=OTHERS_REFINED,
-        n_paths=1 + first.begins_at_random,
         descends_again=False,
         tries_random=first.begins_at_random,
         result_so_far=lambda: result_of(first.problem, points, stages.choice, first.descents[0]),

@@ -134,7 +134,8 @@ class Split:
 
         There is one if the search `goes_on`, and the first one found next to nothing.
         """
-        yield self.beginnings(self.descents[0], settings.alpha)
+        for descent in tuple(self.descents):
+            yield self.beginnings(descent, settings.alpha)
         is_last = not goes_on or self.start is not None or settings.n_restarts >= MANY_RESTARTS
         enough = LITTLE_FOUND * self.problem.constant_point.validation_loss
         if is_last or _lowest_loss(self.descents[0]) < enough or paths_end():

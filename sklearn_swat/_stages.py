@@ -16,7 +16,7 @@ from ._beginnings import (
     best_beginnings,
 )
 from ._candidates import Descent
-from ._control import DESCENT_ENDS, PATHS_END, Control, Deadline, Stage
+from ._control import Control, Deadline, Stage
 from ._descent_settings import DescentSettings
 from ._fallback import descend_within_memory
 from ._paths import average_paths, run_paths
@@ -43,9 +43,10 @@ class Stages:
     control : Control
     n_refined, n_paths : int
         Candidates that are refined at a time, and paths that begin at the best of them.
-    descends_again, tries_random : bool
-        Whether a second descent follows one that found nothing, and whether a path may begin at a
-        random network.
+    descends_again : bool
+        Whether a second descent follows one that found nothing.
+    tries_random : bool
+        Whether a path may begin at a random network.
     result_so_far : callable, optional
         Returns the result of a search that stops before the end of these stages. If it is given,
         they end as soon as anything cuts them short: what there is by then is of no use.
@@ -68,15 +69,12 @@ class Stages:
     result_so_far: Callable[[], SearchResult] | None = None
     all_ran: bool = field(default=False, init=False)
 
-    def run(self, ends: Deadline, refines: bool) -> bool:
-        """Run them; return whether networks were refined, and nobody asks to end the fit."""
-        control, paths_end = self.control, ends.part(PATHS_END)
-        asked_to_stop = self._descend(ends.part(DESCENT_ENDS) if refines else ends)
-        if refines and not (asked_to_stop or self._is_over()):
-            beginnings = self._begin(paths_end)
-            if not self._is_over():
-                asked_to_stop = self._prune(beginnings, paths_end)
-        return refines and not (asked_to_stop or control.was_interrupted)
+    def refine(self, ends: Deadline) -> bool:
+        """Go on where descents ended; return whether nobody asks to end the fit."""
+        asked_to_stop, beginnings = False, self._begin(ends)
+        if not self._is_over():
+            asked_to_stop = self._prune(beginnings, ends)
+        return not (asked_to_stop or self.control.was_interrupted)
 
     def _is_over(self) -> bool:
         is_cut_short = self.control.stop_reason is not None
@@ -94,42 +92,29 @@ class Stages:
         """Return what was found on every split."""
         return [split.found(self.settings.alpha, self.all_ran) for split in self.splits]
 
-    def _descend(self, ends: Deadline) -> bool:
-        """Descend on every split; return whether a callback asks to end the fit after that."""
-        control, n = self.control, len(self.splits)
-        stage = Stage(control, "descent", "verdict", self.settings.n_verdicts * n)
+    def descend(self, ends: Deadline) -> bool:
+        """Descend on the first split; return whether nobody asks to end the fit."""
+        control, split = self.control, self.splits[0]
+        stage = Stage(control, "descent", "verdict", self.settings.n_verdicts)
 
-        def so_far(split: Split, descent: Descent) -> SearchResult:
-            if self.result_so_far is not None:
-                return self.result_so_far()
+        def so_far(descent: Descent) -> SearchResult:
             return result_of(split.problem, split.stopped_at(descent), self.choice, descent)
 
-        for i, split in enumerate(self.splits):
+        def report(descent: Descent) -> bool:
+            control.say(verdict_line(descent.history[-1]))
+            return stage.part_done(lambda: so_far(descent))
 
-            def report(descent: Descent, split: Split = split) -> bool:
-                control.say(verdict_line(descent.history[-1]))
-                return stage.part_done(lambda: so_far(split, descent))
-
-            if n > 1:
-                control.say(f"other split {i + 1} of {n}")
-            own_end = ends if n == 1 else ends.part(1 / (n - i))
-            try:
-                descent, self.settings = descend_within_memory(
-                    split.task(self.loss_name), self.settings, self.load_autoencoder, split.seed,
-                    report, own_end,
-                )  # fmt: skip
-            except MemoryError:
-                if self.result_so_far is not None:  # the fit goes on without these stages
-                    stage.close(self.result_so_far)
-                raise
-            split.descents.append(descent)
-            if descent.was_interrupted:
-                control.stopped("interrupt")
-            elif own_end.has_passed or control.deadline.has_passed:
-                control.stopped("max_time")
-            if self._is_over():
-                break
-        return stage.close(lambda: so_far(split, descent))
+        descent, self.settings = descend_within_memory(
+            split.task(self.loss_name), self.settings, self.load_autoencoder, split.seed,
+            report, ends,
+        )  # fmt: skip
+        split.descents.append(descent)
+        if descent.was_interrupted:
+            control.stopped("interrupt")
+        elif ends.has_passed or control.deadline.has_passed:
+            control.stopped("max_time")
+        asked_to_stop = stage.close(lambda: so_far(descent))
+        return not (asked_to_stop or control.was_interrupted)
 
     def _begin(self, ends: Deadline) -> list[tuple[Split, Beginning]]:
         """Return where the paths of every split begin."""
@@ -155,7 +140,7 @@ class Stages:
                     np.random.RandomState(split.seed + 2), control, own_end, max_nnz=self.max_nnz,
                 )  # fmt: skip
             if of_random:
-                beginnings = [*beginnings[: self.n_paths - 1], *of_random]
+                beginnings = [*beginnings[: max(1, self.n_paths - 1)], *of_random]
                 split.begins_at_random = True
                 split.has_large = not all(pace.is_averaged for _, pace in of_random)
             if split.start is not None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _search, _stages
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search, _stages
 from sklearn_swat._averages import AveragePoint, average
 from sklearn_swat._control import Deadline
 from sklearn_swat._joined_splits import (
@@ -261,7 +261,7 @@ def of_first_split():
     """Return rows, and what the first split alone makes of them."""
     X, y = labels(150)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_search, "FEW_ROWS", 0)
+        patch.setattr(_search, "_with_other_splits", lambda stages, points, *_: (points, True))
         return X, y, SWATClassifier(**QUICK).fit(X, y)
 
 
@@ -269,15 +269,15 @@ def test_where_memory_ends_at_other_splits_the_first_one_is_the_result(
     monkeypatch, of_first_split, capsys
 ):
     X, y, expected = of_first_split
-    descend, n_calls, callback = _stages.descend_within_memory, [], Callback()
+    run, n_calls, callback = _paths._run_path, [], Callback()
 
     def fail(*arguments, **options):
         n_calls.append(1)
-        if len(n_calls) > 1:
+        if len(n_calls) > 3:  # the first split has two paths, of which one is linear
             raise MemoryError
-        return descend(*arguments, **options)
+        return run(*arguments, **options)
 
-    monkeypatch.setattr(_stages, "descend_within_memory", fail)
+    monkeypatch.setattr(_paths, "_run_path", fail)
     model = SWATClassifier(**QUICK, verbose=1).set_callbacks(callback).fit(X, y)
     assert model.stop_reason_ is None
     assert callback.n_begun == callback.n_ended
@@ -289,7 +289,7 @@ def test_a_callback_may_stop_it_anywhere(of_first_split):
     X, y, _ = of_first_split
     watching = Callback()
     SWATClassifier(**QUICK).set_callbacks(watching).fit(X, y)
-    assert watching.names.count("descent") == watching.names.count("pruning paths") == 2
+    assert (watching.names.count("descent"), watching.names.count("pruning paths")) == (1, 2)
     assert watching.n_begun == watching.n_ended > 10
     for i in range(2, watching.n_ended, 5):
         callback = Callback(stop_at=i)
@@ -319,17 +319,15 @@ def test_without_time_for_other_splits_the_first_one_is_the_result(
 ):
     X, y, expected = of_first_split
     monkeypatch.setattr(Deadline, "leaves", lambda deadline, seconds: is_begun)
-    if is_begun:  # and their descents take all that there is
-        descend = _stages.descend_within_memory
+    if is_begun:  # and their paths take all that there is
+        run = _stages.run_paths
 
-        def slow(task, settings, load, seed, report, ends):
-            found = descend(task, settings, load, seed, report, ends)
+        def slow(beginnings, problems, n_jobs, control, ends, *arguments):
             if n_splits:
                 ends.at = 0.0
-                assert ends()
-            return found
+            return run(beginnings, problems, n_jobs, control, ends, *arguments)
 
-        monkeypatch.setattr(_stages, "descend_within_memory", slow)
+        monkeypatch.setattr(_stages, "run_paths", slow)
     model = SWATClassifier(**QUICK, max_time=60.0).fit(X, y)
     assert len(n_splits) == (N_OTHERS if is_begun else 0)
     assert model.stop_reason_ == "max_time"

@@ -121,6 +121,7 @@ def pruning_rounds(
     smallest: int = 0,
     grows: bool = True,
     full_curvature: int | None = None,
+    with_train_loss: bool = True,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[PathPoint]:
     """Refine a network and remove its least salient weights, round after round.
@@ -151,6 +152,8 @@ def pruning_rounds(
     full_curvature : int, optional
         Live weights up to which the full curvature tells how to refine and what to remove; by
         default 300.
+    with_train_loss : bool, default=True
+        Whether training losses are told; otherwise they are NaN.
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 
@@ -171,14 +174,21 @@ def pruning_rounds(
     limit = FULL_CURVATURE_WEIGHTS if full_curvature is None else full_curvature
     with one_blas_thread():
         reference = loss.constant_loss(train.target, train.weight)
-        point = judge(network, train, validation, loss, reference)
+
+    def judged(network: SparseMLP, left_out: Array | None = None) -> PathPoint:
+        return judge(
+            network, train, validation, loss, reference, left_out, with_train_loss=with_train_loss
+        )
+
+    with one_blas_thread():
+        point = judged(network)
     yield point
     network, n_iter = fold_linear_layers(network), max_iter * _FIRST_ITERATIONS
     if not network.depth:  # its prior depends on its weights
         l2 = loss.prior_strength(1.0, train.target, _n_told(train, loss))
         network = refine(network, train, loss, l2=l2, should_stop=should_stop)
         with one_blas_thread():
-            point = judge(network, train, validation, loss, reference)
+            point = judged(network)
     features = network.used_features  # no others come back: those may have been screened out
     may_grow = False
     while network.depth or not network.is_constant:
@@ -200,7 +210,7 @@ def pruning_rounds(
                 inverse, left_out = _leave_out(objective, x)
             equal = with_equal_neurons(objective, x)
             shown = network if equal is x else objective.to_network(equal)
-            point = judge(shown, train, validation, loss, reference, left_out)
+            point = judged(shown, left_out)
         yield point  # outside of the contexts, which are none of the caller's business
         with one_blas_thread(), np.errstate(all="ignore"):
             n_grown, size = 0, len(x)

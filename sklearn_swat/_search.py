@@ -186,7 +186,7 @@ def _on_other_splits(
 ) -> Stages:
     """Return the stages on other splits, which begin at what was found for the first one.
 
-    It matters little which rows a network was found on, as all of its numbers are refined on others.
+    It matters little which rows candidates were found on, as all of their numbers are refined.
     """
     first = stages.splits[0]
     splits = []

@@ -363,16 +363,18 @@ def test_the_report_on_public_tables_counts_who_is_better():
     def found(score):
         return {"score": score, "test_loss": 1 - score, "size": 30}
 
-    def run(table, linear, swat, mlp):
+    def run(table, linear, swat, mlp, n_rows=0):
         models = {"SWAT": found(swat), "MLP, defaults": found(mlp), linear: found(0.5)}
         models["gradient boosting"] = found(0.895)
         models["MLP, early stopping"] = {"error": "too few rows"}
-        return {"table": table, "seed": 0, "n_train": 80, "n_columns": 4, "models": models}
+        shape = {"n_train": n_rows or 80, "n_columns": 4}
+        return {"table": table, "n_rows": n_rows, "seed": 0, **shape, "models": models}
 
     runs = [
         run("one", "linear regression", 0.9, 0.8),
         run("two", "logistic regression", 0.7, 0.705),
         run("three", "logistic regression", 0.7, 0.9),
+        run("one", "linear regression", 0.8, 0.9, n_rows=32),
     ]
     report = public.make_report({"meta": {"cores": 2}, "runs": runs})
     assert re.search(r"one +80 x 4 +0\.900 \(30\) +0\.800", report)
@@ -382,3 +384,25 @@ def test_the_report_on_public_tables_counts_who_is_better():
     )
     assert "linear model: score not below it minus 0.01 on 3 of 3 tables" in report
     assert "MLP, early stopping: score not below it minus 0.01 on 0 of 0 tables" in report
+    _, of_few = report.split("all but 32 training rows")
+    assert re.search(r"one +32 x 4 +0\.800 \(30\) +0\.900", of_few)
+    assert "MLP, defaults: score not below it minus 0.01 on 0 of 1 tables" in of_few
+
+
+def test_public_tables_are_fitted_to_few_of_their_rows(monkeypatch, tmp_path):
+    X, y = np.random.RandomState(0).standard_normal((60, 3)), np.repeat([0, 1, 2], 20)
+    frame = pd.DataFrame(X, columns=list("abc"))
+    tables = {
+        "tae": public.cleaned(frame.assign(y=y), "y", "classification"),
+        "swiss": public.cleaned(frame, "a", "regression"),
+    }
+    assert public.has_enough(tables["tae"], 30)
+    assert not public.has_enough(tables["tae"], 29)  # 10 of each of three classes
+    assert public.has_enough(tables["swiss"], 24)
+    assert not public.has_enough(tables["swiss"], 31)
+    monkeypatch.setattr(public, "read", tables.get)
+    out = tmp_path / "public.json"
+    public.main(["--tables", *tables, "--rows", "24", "--out", str(out)])
+    (run,) = json.loads(out.read_text(encoding="utf-8"))["runs"]
+    assert (run["table"], run["n_rows"], run["n_train"]) == ("swiss", 24, 24)
+    assert run["models"]["SWAT"]["score"] <= 1

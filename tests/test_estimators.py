@@ -76,9 +76,8 @@ def test_multilabel_probabilities_and_classes():
 
 def test_grid_search_over_alpha_and_depth_is_deterministic():
     X, y = load_iris(return_X_y=True)
-    pipeline = Pipeline(
-        [("scaler", StandardScaler()), ("swat", SWATClassifier(max_iter=5, random_state=0))]
-    )
+    quick = SWATClassifier(max_iter=5, n_restarts=1, max_width=4, random_state=0)
+    pipeline = Pipeline([("scaler", StandardScaler()), ("swat", quick)])
     grid = {"swat__alpha": [1e-3, 1e-1], "swat__depth": [1, 2]}
     scores = [
         GridSearchCV(clone(pipeline), grid, cv=2, n_jobs=n_jobs)

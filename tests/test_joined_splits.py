@@ -22,7 +22,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import N_OTHERS
+from sklearn_swat._search import FEW_PATHS, N_OTHERS
 
 QUICK = {"depth": 1, "n_restarts": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
 
@@ -196,6 +196,28 @@ def test_few_rows_of_classes_are_split_again(n_splits, n, parameters, is_split_a
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, y)
     assert len(n_splits) == (N_OTHERS if is_split_anew else 0)
+
+
+def test_all_splits_begin_at_one_descent(monkeypatch):
+    begin, seen = _stages.best_beginnings, []
+
+    def spy(descents, price, problem, *arguments, **options):
+        descents = [list(networks) for networks in descents]
+        seen.append((descents, problem.validation.X.tobytes(), options["n_paths"]))
+        return begin(descents, price, problem, *arguments, **options)
+
+    monkeypatch.setattr(_stages, "best_beginnings", spy)
+    SWATClassifier(**QUICK | {"n_restarts": 2, "max_iter": 5}).fit(*labels(150))
+    (first, *others), rows, n_paths = zip(*seen, strict=True)
+    assert len(rows) == len(set(rows)) == 1 + N_OTHERS
+    assert set(n_paths) == {FEW_PATHS}
+    assert first[0]
+    for other in others:
+        assert all(map(is_same, other[0], first[0]))
+
+
+def is_same(one, other):
+    return all(map(np.array_equal, one.weights, other.weights))
 
 
 def test_others_are_not(n_splits):

@@ -382,9 +382,10 @@ def test_time_that_cuts_refinements_short_is_told(problem):
 def test_paths_go_at_their_paces(monkeypatch):
     rounds, paces = _paths.pruning_rounds, []
 
-    def spy(network, *arguments, should_stop, **pace):
+    def spy(network, *arguments, with_train_loss, should_stop, **pace):
         paces.append((network.depth, pace))
-        return rounds(network, *arguments, should_stop=should_stop, **pace)
+        options = {"with_train_loss": with_train_loss, "should_stop": should_stop}
+        return rounds(network, *arguments, **options, **pace)
 
     monkeypatch.setattr(_paths, "pruning_rounds", spy)
     # Without it, some networks are so small that they are quick as they are.

@@ -1,5 +1,6 @@
 """Pretraining: what it draws, what it loses, and that it can be taken up again."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from sklearn_swat._autoencoder import MultiScaleAutoencoder
 from sklearn_swat._checkpoint import load_checkpoint, read_header
 from sklearn_swat._network import MAX_DEPTH
 from sklearn_swat._similarity import dissimilarity
+from sklearn_swat._threads import one_torch_thread
 from sklearn_swat._token_layers import AutoencoderConfig
 from sklearn_swat.pretrain import __main__ as command
 from sklearn_swat.pretrain import _training
@@ -28,6 +30,12 @@ from sklearn_swat.pretrain._muon import Muon, orthogonalise
 from sklearn_swat.pretrain._sampler import Sampler
 
 TINY = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with one_torch_thread():
+        yield
 
 
 def sampler(seed=0):
@@ -294,7 +302,7 @@ from sklearn_swat.pretrain import _processes, _training
 
 _training.BATCHES_PER_EPOCH, _training.HELD_OUT_BATCHES = _processes.BATCHES_APART, 1
 _training.TimeBudget.on_batch_begin = lambda *_, **__: None  # the rate as it is
-folder, name = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 config = AutoencoderConfig(latent_width=8, model_width=16, rank=4, n_heads=2, data_rounds=1)
 ends = []
 _training.PretrainingNet.on_train_end = lambda net, *_, **__: ends.append(
@@ -302,11 +310,12 @@ _training.PretrainingNet.on_train_end = lambda net, *_, **__: ends.append(
 )
 with _processes.process_group():
     process = _processes.this_process()
-    if name == "second alone":  # on the batches that the second of several has
-        _training.this_process = lambda: 1
-    path = folder / f"{name} {process}.safetensors"
-    _training.pretrain(path, minutes=1e-6, batch_size=4, config=config, verbose=False)
-torch.save(ends[0], folder / f"{name} {process}.end")
+    for name in sys.argv[2:]:
+        if name == "second alone":  # on the batches that the second of several has
+            _training.this_process = lambda: 1
+        path = folder / f"{name} {process}.safetensors"
+        _training.pretrain(path, minutes=1e-6, batch_size=4, config=config, verbose=False)
+        torch.save(ends.pop(), folder / f"{name} {process}.end")
 """
 
 
@@ -314,9 +323,10 @@ def test_two_processes_train_one_autoencoder_on_batches_of_their_own(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(TRAINED, encoding="utf-8")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for name, launcher in {"both": torchrun, "first alone": [], "second alone": []}.items():
-        command = [sys.executable, *launcher, str(script), str(tmp_path), name]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    for launcher, *names in ((torchrun, "both"), ([], "first alone", "second alone")):
+        command = [sys.executable, *launcher, str(script), str(tmp_path), *names]
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=one_thread)
         assert done.returncode == 0, done.stderr
 
     def end(name):

@@ -47,6 +47,12 @@ def small_held_out_batches(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def few_tables(monkeypatch):
+    monkeypatch.setattr(pretraining, "available_tables", lambda: ["function_00", "function_01"])
+    monkeypatch.setattr(pretraining, "TABLE_SEEDS", (0,))
+
+
+@pytest.fixture(autouse=True)
 def steady_clock(monkeypatch):
     """Let a batch or step take a hundredth of a second, however busy the machine is."""
     ticks = itertools.count()
@@ -91,9 +97,7 @@ def test_a_variant_is_trained_and_measured_alike_every_time():
     assert again["losses"] != one["losses"]
 
 
-def test_a_variant_with_prices_and_tables_is_measured_by_them(monkeypatch):
-    monkeypatch.setattr(pretraining, "available_tables", lambda: ["function_00", "function_01"])
-    monkeypatch.setattr(pretraining, "TABLE_SEEDS", (0,))
+def test_a_variant_with_prices_and_tables_is_measured_by_them():
     variant = Variant(TINY, replace(BATCHES, prices=pretraining.PRICES))
     record = run_variant(variant, 0.05, 0.02, 6)
     assert list(map(float, record["prices"])) == list(pretraining.MEASURED_PRICES)

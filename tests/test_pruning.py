@@ -348,6 +348,18 @@ def test_a_path_falls_to_the_constant_network_and_beats_linear_size(load, depth)
     assert min(p.validation_loss for p in small) < (0.75 if load is load_diabetes else 0.35)
 
 
+def test_a_path_need_not_tell_training_losses():
+    train, validation, loss = table(load_diabetes)
+    network = random_network(1, loss, train.X.shape[1], 1, width=3)
+    told, untold = (
+        prune_path(network, train, validation, loss, with_train_loss=asked)
+        for asked in (True, False)
+    )
+    assert [p.validation_loss for p in told] == [p.validation_loss for p in untold]
+    assert np.isfinite([p.train_loss for p in told]).all()
+    assert np.isnan([p.train_loss for p in untold[:-1]]).all()
+
+
 def test_a_path_finds_the_three_features_that_matter():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 12))

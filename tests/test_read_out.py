@@ -44,8 +44,10 @@ def test_for_classes_it_is_the_logistic_regression_of_about_the_best_left_out_lo
     bound = _read_out.CURVATURE_BOUNDS[name]
     for hidden, w, b in zip(network.last_hidden(X), w_out, b_out, strict=True):
         hidden = hidden.double().numpy()
-        models = [LogisticRegression(C=1 / (60 * bound * p), tol=1e-9, max_iter=5000)
-                  for p in PENALTIES]  # fmt: skip
+        models = [
+            LogisticRegression(C=1 / (60 * bound * p), solver="newton-cholesky", tol=1e-9)
+            for p in PENALTIES
+        ]
         left_out = [
             log_loss(y, cross_val_predict(m, hidden, y, cv=LeaveOneOut(), method="predict_proba"))
             for m in models

@@ -25,6 +25,7 @@ from ._problem import Problem
 from ._pruning import PathPoint, choose, pareto_front
 from ._refinement import ShouldStop
 from ._rows import Rows
+from ._screening import Screening
 from ._search_result import Choice, SearchResult, on_raw_rows, result_of
 from ._simplification import folded_nnz, merge_neurons
 from ._split import Load, Split
@@ -90,18 +91,7 @@ def search(
     if problem.is_constant:
         return _finish(problem, [constant], choice, None, control, refits={constant.network})
     choice([constant])  # no network is smaller: an impossible budget is refused before the work
-    start, screening = settings.start, problem.screening
-    if isinstance(start, SparseMLP):
-        # A classifier can be where a regression starts, and the other way round.
-        start = replace(start, out_activation=problem.loss.out_activation)
-        start = problem.scaling.unfold(start)
-        if start.depth:
-            screening = screening.including(start.used_features)
-            settings = replace(settings, start=screening.narrow(start))
-        else:  # all that it uses is constant here: nothing is left to descend with
-            start = "data"
-            settings = replace(settings, start=start)
-    given = start if isinstance(start, SparseMLP) else None
+    settings, screening, given = _begun_at(settings, problem)
     needs_autoencoder = settings.space != "weights" or settings.start == "data"
     load = load_autoencoder if needs_autoencoder else None
     stages = Stages(
@@ -137,6 +127,30 @@ def search(
             for point, network in zip(points[1:], of_all_rows, strict=True)
         ]
     return _finish(problem, points, choice, first.descents[0], control, refits=refits)
+
+
+def _begun_at(
+    settings: DescentSettings, problem: Problem
+) -> tuple[DescentSettings, Screening, SparseMLP | None]:
+    """Take the network that a search begins at, if there is one, to standardised rows.
+
+    Returns
+    -------
+    settings : DescentSettings
+        Their `start` is on the screened features.
+    screening : Screening
+    given : SparseMLP or None
+        On all features.
+    """
+    start, screening = settings.start, problem.screening
+    if not isinstance(start, SparseMLP):
+        return settings, screening, None
+    # A classifier can be where a regression starts, and the other way round.
+    start = problem.scaling.unfold(replace(start, out_activation=problem.loss.out_activation))
+    if not start.depth:  # all that it uses is constant here: nothing is left to descend with
+        return replace(settings, start="data"), screening, None
+    screening = screening.including(start.used_features)
+    return replace(settings, start=screening.narrow(start)), screening, start
 
 
 def _draw_seed(random_state: np.random.RandomState) -> int:

@@ -252,6 +252,18 @@ class BaseSWAT(FittedNetwork, CallbackSupportMixin, BaseEstimator):
         """
         raise NotImplementedError
 
+    def _first_partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        """Fit to the first rows of a stream; warn if no more rows can make more of the network."""
+        self._fit(X, y, sample_weight, classes)
+        if self.network_.is_constant:
+            warnings.warn(
+                "the rows of the first partial_fit tell no more than a constant, and further calls "
+                "add no weights to it; begin with more rows, of all classes if there are any",
+                UserWarning,
+                stacklevel=4,
+            )
+        return self
+
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Refine the chosen network's numbers on further rows."""
         with np.errstate(all="ignore"):  # as in validate_rows

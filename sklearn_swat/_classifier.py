@@ -155,8 +155,9 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         The lowest training loss of any candidate at each record of `history_`; of more than
         512 rows, that of a minibatch.
     history_ : list of dict
-        The descent (the first, where there are several): per record the step, the seconds,
-        and per candidate the losses of its hard network and its size.
+        The descent (the first, where there are several): per record "step", "seconds",
+        "candidates" (depth and restart of each) and arrays of their hard networks'
+        "train_loss", "validation_loss" and "nnz".
     n_iter_ : int
         Descent steps taken.
     stop_reason_ : {"max_time", "callback", "interrupt"} or None
@@ -297,7 +298,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         ----------
         X : array-like of shape (n_samples, n_features)
             Any number of rows, one included; the first call takes at least two, and
-            should be given enough to tell the structure by.
+            should be given enough to tell the structure by: a warning says if that came to
+            be a constant, which later calls add no weights to.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
         sample_weight : array-like of shape (n_samples,), default=None
             A row of weight 2 counts exactly as two rows, of this call or another.
@@ -344,7 +346,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
                     "classes must be passed on the first call to partial_fit: an array of all "
                     "classes that may come"
                 )
-            return self._fit(X, y, sample_weight, classes)
+            return self._first_partial_fit(X, y, sample_weight, classes)
         if classes is not None and not np.array_equal(validate_classes(classes), self.classes_):
             raise ValueError(
                 f"classes={classes!r} are not those of the first call, {self.classes_.tolist()}; "

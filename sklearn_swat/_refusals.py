@@ -135,7 +135,8 @@ def of_targets(y: Any, n_rows: int | None, *, is_regression: bool) -> str | None
     try:
         table = np.asarray(y)
     except ValueError:
-        return _ragged("y", y)
+        of_labels = ", or make columns of labels by sklearn.preprocessing.MultiLabelBinarizer"
+        return _ragged("y", y, remedy="" if is_regression else of_labels)
     if table.ndim > 2:
         return f"y has shape {table.shape}: pass an array of shape (n_samples,) or (n_samples, k)"
     if table.ndim == 2 and not table.shape[1]:
@@ -340,7 +341,7 @@ _WAYS_OUT = {
 }
 
 
-def _ragged(what: str, data: Any) -> str | None:
+def _ragged(what: str, data: Any, remedy: str = "") -> str | None:
     """Tell which of several lists is not as long as the first, or is no list."""
     sizes = [len(row) if hasattr(row, "__len__") else None for row in data]
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
@@ -355,7 +356,7 @@ def _ragged(what: str, data: Any) -> str | None:
 
     return (
         f"{what}: row 0 {entries(0)}, but row {other} {entries(other)} ({_COUNTED}): pass rows "
-        "of the same length"
+        f"of the same length{remedy}"
     )
 
 

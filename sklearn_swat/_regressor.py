@@ -139,8 +139,9 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         The lowest training loss of any candidate at each record of `history_`; of more than
         512 rows, that of a minibatch.
     history_ : list of dict
-        The descent (the first, where there are two): per record the step, the seconds,
-        and per candidate the losses of its hard network and its size.
+        The descent (the first, where there are two): per record "step", "seconds",
+        "candidates" (depth and restart of each) and arrays of their hard networks'
+        "train_loss", "validation_loss" and "nnz".
     n_iter_ : int
         Descent steps taken.
     stop_reason_ : {"max_time", "callback", "interrupt"} or None
@@ -215,7 +216,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         ----------
         X : array-like of shape (n_samples, n_features)
             Any number of rows, one included; the first call takes at least two, and
-            should be given enough to tell the structure by.
+            should be given enough to tell the structure by: a warning says if that came to
+            be a constant, which later calls add no weights to.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             A row of weight 2 counts exactly as two rows, of this call or another.
@@ -258,7 +260,7 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         True
         """
         if not hasattr(self, "network_"):
-            return self._fit(X, y, sample_weight)
+            return self._first_partial_fit(X, y, sample_weight)
         return self._partial_fit(X, y, sample_weight)
 
     def _encode(

@@ -132,6 +132,7 @@ IN_Y = [
     (SWATRegressor, 3.0, "", "y is 3.0", "a number per row", "(n_samples,)"),
     (SWATRegressor, [1, 2, 3], "inconsistent", "X has 4 rows and y 3", "", "per row of X"),
     (SWATRegressor, [[1], [1], [1, 2], [1]], "", "row 2 is of length 2", "length 1", "same length"),
+    (SWATClassifier, [[0], [0, 1], [1], [0]], "", "row 1 is of length 2", "length 1", "LabelBinar"),
     (SWATRegressor, np.ones((4, 1, 1)), "dim 3", "shape (4, 1, 1)", "dim <= 2", "(n_samples, k)"),
     (SWATRegressor, np.ones((4, 0)), "0 feature(s)", "shape (4, 0)", "minimum of 1", "at least 1"),
     (SWATRegressor, csr_array(np.eye(4)), "Sparse", "csr_array", "dense", "y.toarray()"),

@@ -35,8 +35,8 @@ def fitted_network(estimator: Any) -> SparseMLP:
     if not isinstance(estimator, SWATRegressor | SWATClassifier):
         raise TypeError(
             "only a SWATRegressor or SWATClassifier can be exported, got "
-            f"a {type(estimator).__name__}; of a pipeline, pass its last step, of a search "
-            "best_estimator_"
+            f"a {type(estimator).__name__}; of a search, pass best_estimator_, of a pipeline "
+            "its last step, which takes what the steps before it return"
         )
     check_is_fitted(estimator)
     return estimator.network_

@@ -130,12 +130,14 @@ def average_paths(
     return [point for point in problem.smoothed(found) if point.nnz <= LARGEST_AVERAGE]
 
 
-def worth_their_size(points: Sequence[PathPoint], price: float) -> list[PathPoint]:
-    """Leave out what has more than `LARGEST_AVERAGE` numbers and is not worth their price."""
+def worth_their_size(
+    points: Sequence[PathPoint], price: float, beyond: int = LARGEST_AVERAGE
+) -> list[PathPoint]:
+    """Leave out what has more than `beyond` numbers and is not worth their price."""
     kept, least = [], np.inf
     for point in sorted(points, key=lambda point: point.nnz):
         cost = point.validation_loss + price * point.nnz
-        if point.nnz <= LARGEST_AVERAGE or cost < least:
+        if point.nnz <= beyond or cost < least:
             kept.append(point)
         least = np.fmin(least, cost)
     return kept

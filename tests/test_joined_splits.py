@@ -216,6 +216,17 @@ def test_all_splits_begin_at_one_descent(monkeypatch):
         assert all(map(is_same, other[0], first[0]))
 
 
+def test_numbers_have_to_be_worth_a_price(monkeypatch):
+    X, y = labels(150)
+
+    def size_of_front(price):
+        monkeypatch.setattr(_search, "FEW_PRICE", price)
+        return len(SWATClassifier(**QUICK, alpha=0).fit(X, y).path_)
+
+    at_none, at_the_usual, too_high = map(size_of_front, (0.0, _search.FEW_PRICE, 10.0))
+    assert at_none >= at_the_usual > too_high == 1
+
+
 def is_same(one, other):
     return all(map(np.array_equal, one.weights, other.weights))
 

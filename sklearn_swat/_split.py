@@ -166,6 +166,24 @@ class Split:
         """Descend from more starts; None if that was cut short, or takes too much memory."""
         control.say(f"nothing found: a second descent of {MANY_RESTARTS} candidates per depth")
         more = replace(settings, n_restarts=MANY_RESTARTS)
+        try:
+            check_width(more.n_slots, more.depths, more.n_restarts)
+        except ValueError:
+            return None
+        try:
+            return self.descend_untold(more, loss_name, load, control, self.seed + 1)
+        except MemoryError:
+            return None
+
+    def descend_untold(
+        self,
+        settings: DescentSettings,
+        loss_name: str,
+        load: Load | None,
+        control: Control,
+        seed: int,
+    ) -> Descent | None:
+        """Descend without a stage that callbacks are told of; None if Ctrl-C cut it short."""
         ends = control.deadline.part(DESCENT_ENDS)
 
         def report(descent: Descent) -> bool:
@@ -173,14 +191,7 @@ class Split:
             return False
 
         task = self.task(loss_name)
-        try:
-            check_width(more.n_slots, more.depths, more.n_restarts)
-        except ValueError:
-            return None
-        try:
-            descent, _ = descend_within_memory(task, more, load, self.seed + 1, report, ends)
-        except MemoryError:
-            return None
+        descent, _ = descend_within_memory(task, settings, load, seed, report, ends)
         if descent.was_interrupted:
             control.stopped("interrupt")
             return None

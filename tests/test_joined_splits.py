@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris, make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search, _stages
+from sklearn_swat import SWATClassifier, SWATRegressor, _paths, _search, _split, _stages
 from sklearn_swat._averages import AveragePoint, average
 from sklearn_swat._control import Deadline
 from sklearn_swat._joined_splits import (
@@ -22,7 +22,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import FEW_PATHS, N_OTHERS
+from sklearn_swat._search import FEW_PATHS, N_OTHERS, ROWS_PER_FEATURE
 
 QUICK = {"depth": 1, "n_restarts": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
 
@@ -198,7 +198,8 @@ def test_few_rows_of_classes_are_split_again(n_splits, n, parameters, is_split_a
     assert len(n_splits) == (N_OTHERS if is_split_anew else 0)
 
 
-def test_all_splits_begin_at_one_descent(monkeypatch):
+@pytest.mark.parametrize("n_features", [6, 16])
+def test_splits_of_enough_rows_for_their_features_begin_at_one_descent(monkeypatch, n_features):
     begin, seen = _stages.best_beginnings, []
 
     def spy(descents, price, problem, *arguments, **options):
@@ -207,13 +208,16 @@ def test_all_splits_begin_at_one_descent(monkeypatch):
         return begin(descents, price, problem, *arguments, **options)
 
     monkeypatch.setattr(_stages, "best_beginnings", spy)
-    SWATClassifier(**QUICK | {"n_restarts": 2, "max_iter": 5}).fit(*labels(150))
+    rows = labels(150, n_features=n_features)
+    SWATClassifier(**QUICK | {"n_restarts": 2, "max_iter": 5}).fit(*rows)
     (first, *others), rows, n_paths = zip(*seen, strict=True)
     assert len(rows) == len(set(rows)) == 1 + N_OTHERS
     assert set(n_paths) == {FEW_PATHS}
     assert first[0]
     for other in others:
-        assert all(map(is_same, other[0], first[0]))
+        assert other[0]
+        is_one = len(other[0]) == len(first[0]) and all(map(is_same, other[0], first[0]))
+        assert is_one == (150 >= ROWS_PER_FEATURE * n_features)
 
 
 def test_numbers_have_to_be_worth_a_price(monkeypatch):
@@ -330,6 +334,38 @@ def test_a_callback_may_stop_it_anywhere(of_first_split):
         assert model.stop_reason_ == "callback"
         assert callback.n_begun == callback.n_ended <= watching.n_ended
         assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("ends", ["interrupt", "max_time", "memory"])
+def test_where_a_descent_of_another_split_is_cut_short_the_first_one_is_the_result(
+    monkeypatch, n_splits, ends
+):
+    X, y = labels(150, n_features=16)
+    with monkeypatch.context() as patch:
+        patch.setattr(_search, "_with_other_splits", lambda stages, points, *_: (points, True))
+        expected = SWATClassifier(**QUICK).fit(X, y)
+    descend = _split.descend_within_memory
+
+    def cut_short(task, settings, load, seed, report, should_stop):
+        if n_splits and ends == "memory":
+            raise MemoryError
+        descent, settings = descend(task, settings, load, seed, report, should_stop)
+        if not n_splits:  # a second one on the first split
+            return descent, settings
+        descent.was_interrupted = ends == "interrupt"
+        should_stop.has_passed = ends == "max_time"
+        return descent, settings
+
+    monkeypatch.setattr(_split, "descend_within_memory", cut_short)
+    model = SWATClassifier(**QUICK)
+    if ends == "interrupt":
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            model.fit(X, y)
+        assert len(model.path_) > 1
+    else:
+        model.fit(X, y)
+        np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert model.stop_reason_ == (None if ends == "memory" else ends)
 
 
 @pytest.mark.parametrize("where", ["split_anew", "joined"])

@@ -25,7 +25,7 @@ from ._problem import Problem
 from ._pruning import PathPoint, pareto_front
 
 LossOf = Callable[[SparseMLP], float]
-# Up to so many rows of classes there are other splits: with them, fits take twice the time.
+# Up to so many rows of classes there are other splits: with them, fits take half as long again.
 FEW_ROWS = 500
 # Standard errors by which a network is far better: by two, the best of hundreds often is.
 FAR = 3.0

@@ -34,8 +34,9 @@ from ._stages import Stages
 # Of few rows, how many other splits there are, and how many candidates are refined on each split,
 # and have a path: what more of them would find, other splits do.
 N_OTHERS, FEW_REFINED, FEW_PATHS = 2, 3, 1
-# Rows for each feature from which on they may begin at one descent. Of fewer rows, networks that
-# were found on some remember them, refined on others or not: they promise too much.
+# Rows for each feature from which on they may begin at one descent, unless features are screened.
+# Of fewer rows, networks that were found on some remember them, refined on others or not: they
+# promise too much.
 ROWS_PER_FEATURE = 10
 # What a number has to be worth there at least, whatever alpha is: of less, few rows tell nothing.
 # Fits of 88 numbers in the median have 74 by it, for the same loss.
@@ -180,7 +181,7 @@ def _with_other_splits(
         Whether nobody asks to end the fit.
     """
     control = stages.control
-    if not control.deadline.leaves(seconds):
+    if not control.deadline.leaves(N_OTHERS * seconds):
         control.stopped("max_time")
         return points, True
     try:
@@ -194,7 +195,7 @@ def _with_other_splits(
         return points, may_refit
     except MemoryError:
         control.say("memory is not enough for other splits: they are left out")
-        return points, True
+        return points, control.stop_reason is None
     except KeyboardInterrupt:
         control.stopped("interrupt")
         return points, False
@@ -212,13 +213,15 @@ def _on_other_splits(
     refined on others; of few, every split has a descent of its own.
     """
     first, settings, control = stages.splits[0], stages.settings, stages.control
-    rows = first.problem.rows
-    has_few_features = rows.n_draws >= ROWS_PER_FEATURE * rows.X.shape[1]
+    rows, d = first.problem.rows, first.problem.rows.X.shape[1]
+    # Which features are worth looking at, rows that judge other splits have told the first one.
+    sees_all = len(first.screening.seen) == d
+    is_one_descent_enough = sees_all and rows.n_draws >= ROWS_PER_FEATURE * d
     splits = []
     for _ in range(N_OTHERS):
         problem = first.problem.split_anew(validation_fraction, random_state)
         seed = _draw_seed(random_state)
-        if has_few_features:
+        if is_one_descent_enough:
             split = Split(problem, first.screening, seed, descents=list(first.descents))
         else:
             split = Split(problem, problem.screening, seed)
@@ -226,7 +229,7 @@ def _on_other_splits(
             own = split.descend_untold(
                 half, stages.loss_name, stages.load_autoencoder, control, seed
             )
-            if own is None:
+            if own is None or control.stop_reason is not None:
                 break
             split.descents.append(own)
         splits.append(split)

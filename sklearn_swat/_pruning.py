@@ -153,7 +153,7 @@ def pruning_rounds(
         Live weights up to which the full curvature tells how to refine and what to remove; by
         default 300.
     with_train_loss : bool, default=True
-        Whether training losses are told; otherwise they are NaN.
+        Whether training losses are told; otherwise they are NaN, but for that of the constant.
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 

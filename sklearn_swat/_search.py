@@ -37,7 +37,7 @@ N_OTHERS, FEW_REFINED, FEW_PATHS = 2, 3, 1
 # Rows for each feature from which on they may begin at one descent, unless features are screened.
 # Of fewer rows, networks that were found on some remember them, refined on others or not: they
 # promise too much.
-ROWS_PER_FEATURE = 10
+ROWS_TO_SHARE = 10
 # What a number has to be worth there at least, whatever alpha is: of less, few rows tell nothing.
 # Fits of 88 numbers in the median have 74 by it, for the same loss.
 FEW_PRICE = 5e-5
@@ -213,10 +213,10 @@ def _on_other_splits(
     refined on others; of few, every split has a descent of its own.
     """
     first, settings, control = stages.splits[0], stages.settings, stages.control
-    rows, d = first.problem.rows, first.problem.rows.X.shape[1]
+    d = first.screening.n_features
     # Which features are worth looking at, rows that judge other splits have told the first one.
     sees_all = len(first.screening.seen) == d
-    is_one_descent_enough = sees_all and rows.n_draws >= ROWS_PER_FEATURE * d
+    is_one_descent_enough = sees_all and first.problem.rows.n_draws >= ROWS_TO_SHARE * d
     splits = []
     for _ in range(N_OTHERS):
         problem = first.problem.split_anew(validation_fraction, random_state)

@@ -22,7 +22,7 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import FEW_PATHS, N_OTHERS, ROWS_PER_FEATURE
+from sklearn_swat._search import FEW_PATHS, N_OTHERS, ROWS_TO_SHARE
 
 QUICK = {"depth": 1, "n_restarts": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
 
@@ -217,7 +217,7 @@ def test_splits_of_enough_rows_for_their_features_begin_at_one_descent(monkeypat
     for other in others:
         assert other[0]
         is_one = len(other[0]) == len(first[0]) and all(map(is_same, other[0], first[0]))
-        assert is_one == (150 >= ROWS_PER_FEATURE * n_features)
+        assert is_one == (150 >= ROWS_TO_SHARE * n_features)
 
 
 def test_numbers_have_to_be_worth_a_price(monkeypatch):

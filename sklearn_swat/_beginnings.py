@@ -170,9 +170,7 @@ def _refine_first(
 ) -> tuple[PathPoint | None, str | None]:
     """Return what a path makes of a network before it removes anything, and what cut it short."""
     own_end = ends.part(share)
-    rounds = pruning_rounds(
-        network, train, validation, loss, with_train_loss=False, should_stop=own_end, **pace.rounds
-    )
+    rounds = pruning_rounds(network, train, validation, loss, should_stop=own_end, **pace.rounds)
     _, refined = next(rounds), next(rounds)
     point = None if refined.network.is_constant else refined  # time was over, or nothing left
     return point, "max_time" if own_end.has_passed else None

@@ -42,7 +42,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     alpha : float, default=2e-5
         Price of one non-zero weight or bias, in units of the normalised loss (data
         loss divided by that of the best constant): at the default, 100 numbers
-        must explain 0.2 % of it. Higher prices give smaller networks.
+        must explain 0.2 % of it. Higher prices give smaller networks. Up to 500 rows, lower
+        ones than 5e-5 do not make them larger: what they add there, so few rows do not tell.
     max_nnz : int, default=None
         Non-zero numbers that `network_` may have, whatever `alpha` says; `path_` has
         larger ones too. None sets no budget.

@@ -90,9 +90,7 @@ def _run_path(
     """Run a pruning path as far as it gets; return also what cut it short."""
     path: list[PathPoint] = []
     own_end = ends.part(share)
-    rounds = pruning_rounds(
-        network, train, validation, loss, with_train_loss=False, should_stop=own_end, **pace.rounds
-    )
+    rounds = pruning_rounds(network, train, validation, loss, should_stop=own_end, **pace.rounds)
     try:
         for point in rounds:
             path.append(point)  # as they come: Ctrl-C keeps them

@@ -204,10 +204,7 @@ class Problem:
         """Judge a network of which the training loss is told once it is on the front."""
         reference = self.reference or 1.0
         with one_blas_thread():
-            return judge(
-                network, self.train, self.validation, self.loss, reference, left_out,
-                with_train_loss=False,
-            )  # fmt: skip
+            return judge(network, self.train, self.validation, self.loss, reference, left_out)
 
     def _with_train_loss(self, point: PathPoint) -> PathPoint:
         if not np.isnan(point.train_loss):

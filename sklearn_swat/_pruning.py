@@ -74,10 +74,11 @@ class PathPoint:
     network : SparseMLP
     train_loss, validation_loss : float
         Data losses divided by that of the best constant predictor of the training
-        rows: 1 is worth nothing, 0 is perfect. `validation_loss` is that on the
-        validation rows; of regressions on few rows that on all rows where it is
-        higher, each training row as by a network that was fitted without it; of classes
-        what other networks of its path suggest where that is higher.
+        rows: 1 is worth nothing, 0 is perfect. `train_loss` is NaN as long as the network
+        is not part of a front. `validation_loss` is that on the validation rows; of
+        regressions on few rows that on all rows where it is higher, each training row as
+        by a network that was fitted without it; of classes what other networks of its
+        path suggest where that is higher.
     validation_error : float
         Standard error of `validation_loss` over the rows that it is of, in its units;
         NaN if it is not known.
@@ -121,7 +122,6 @@ def pruning_rounds(
     smallest: int = 0,
     grows: bool = True,
     full_curvature: int | None = None,
-    with_train_loss: bool = True,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[PathPoint]:
     """Refine a network and remove its least salient weights, round after round.
@@ -152,8 +152,6 @@ def pruning_rounds(
     full_curvature : int, optional
         Live weights up to which the full curvature tells how to refine and what to remove; by
         default 300.
-    with_train_loss : bool, default=True
-        Whether training losses are told; otherwise they are NaN, but for that of the constant.
     should_stop : callable, default=None
         Asked between rounds and iterations; True ends the path early.
 
@@ -176,9 +174,7 @@ def pruning_rounds(
         reference = loss.constant_loss(train.target, train.weight)
 
     def judged(network: SparseMLP, left_out: Array | None = None) -> PathPoint:
-        return judge(
-            network, train, validation, loss, reference, left_out, with_train_loss=with_train_loss
-        )
+        return judge(network, train, validation, loss, reference, left_out)
 
     with one_blas_thread():
         point = judged(network)
@@ -284,24 +280,15 @@ def judge(
     loss: Loss,
     reference: float,
     left_out: Array | None = None,
-    *,
-    with_train_loss: bool = True,
 ) -> PathPoint:
-    """Return a network, its neurons merged, with its losses on both kinds of rows.
+    """Return a network, its neurons merged, with its validation loss.
 
-    They are divided by `reference`. What training rows say that were `left_out` may raise its
-    validation loss. The training loss is NaN if it is not asked for.
+    It is divided by `reference`. What training rows say that were `left_out` may raise it. The
+    training loss, which nothing is chosen by, is NaN: it is computed of what comes to the front.
     """
     unmerged, network = network, merge_neurons(network)
-
-    def normalised(rows: Rows, raw: Array) -> float:
-        return normalised_loss(loss, raw, rows.target, rows.weight, reference)
-
-    train_loss = float("nan")
-    if with_train_loss:
-        train_loss = normalised(train, network.decision_function(train.X))
     raw = network.decision_function(validation.X)
-    of_validation_rows = normalised(validation, raw)
+    of_validation_rows = normalised_loss(loss, raw, validation.target, validation.weight, reference)
     with np.errstate(all="ignore"):  # losses that are not finite are told by being so
         error = loss.standard_error(
             raw, validation.target, validation.weight, validation.weight_per_draw
@@ -316,7 +303,7 @@ def judge(
             per_draw = np.concatenate([train.weight_per_draw, validation.weight_per_draw])
             error = loss.standard_error(raw, target, weight, per_draw)
     return PathPoint(
-        network, train_loss, validation_loss, error / reference, left_out=left_out,
+        network, float("nan"), validation_loss, error / reference, left_out=left_out,
         unmerged=None if network is unmerged else unmerged,
     )  # fmt: skip
 

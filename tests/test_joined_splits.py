@@ -1,5 +1,6 @@
 """Of few rows, several splits are joined, and judge one another's networks."""
 
+import time
 import warnings
 
 import numpy as np
@@ -22,7 +23,8 @@ from sklearn_swat._network import SparseMLP
 from sklearn_swat._problem import Problem
 from sklearn_swat._pruning import PathPoint
 from sklearn_swat._rows import Rows
-from sklearn_swat._search import FEW_PATHS, N_OTHERS, ROWS_TO_SHARE
+from sklearn_swat._search import FEW_PATHS, FEW_REFINED, N_OTHERS, ROWS_TO_SHARE
+from sklearn_swat._stages import Stages
 
 QUICK = {"depth": 1, "n_restarts": 1, "max_iter": 2, "max_width": 4, "random_state": 0}
 
@@ -204,15 +206,16 @@ def test_splits_of_enough_rows_for_their_features_begin_at_one_descent(monkeypat
 
     def spy(descents, price, problem, *arguments, **options):
         descents = [list(networks) for networks in descents]
-        seen.append((descents, problem.validation.X.tobytes(), options["n_paths"]))
+        numbers = (options["n_refined"], options["n_paths"])
+        seen.append((descents, problem.validation.X.tobytes(), numbers))
         return begin(descents, price, problem, *arguments, **options)
 
     monkeypatch.setattr(_stages, "best_beginnings", spy)
     rows = labels(150, n_features=n_features)
     SWATClassifier(**QUICK | {"n_restarts": 2, "max_iter": 5}).fit(*rows)
-    (first, *others), rows, n_paths = zip(*seen, strict=True)
+    (first, *others), rows, numbers = zip(*seen, strict=True)
     assert len(rows) == len(set(rows)) == 1 + N_OTHERS
-    assert set(n_paths) == {FEW_PATHS}
+    assert set(numbers) == {(FEW_REFINED, FEW_PATHS)}
     assert first[0]
     for other in others:
         assert other[0]
@@ -387,7 +390,17 @@ def test_without_time_for_other_splits_the_first_one_is_the_result(
     monkeypatch, of_first_split, n_splits, is_begun
 ):
     X, y, expected = of_first_split
-    monkeypatch.setattr(Deadline, "leaves", lambda deadline, seconds: is_begun)
+    asked = []
+    monkeypatch.setattr(Deadline, "leaves", lambda _, seconds: asked.append(seconds) or is_begun)
+    refine, taken = Stages.refine, []
+
+    def timed(*arguments):
+        began = time.time()
+        may_refit = refine(*arguments)
+        taken.append(time.time() - began)
+        return may_refit
+
+    monkeypatch.setattr(Stages, "refine", timed)
     if is_begun:  # and their paths take all that there is
         run = _stages.run_paths
 
@@ -397,8 +410,12 @@ def test_without_time_for_other_splits_the_first_one_is_the_result(
             return run(beginnings, problems, n_jobs, control, ends, *arguments)
 
         monkeypatch.setattr(_stages, "run_paths", slow)
+    began = time.time()
     model = SWATClassifier(**QUICK, max_time=60.0).fit(X, y)
+    of_all = time.time() - began
     assert len(n_splits) == (N_OTHERS if is_begun else 0)
+    assert len(asked) == 1
+    assert N_OTHERS * taken[0] <= asked[0] <= N_OTHERS * of_all
     assert model.stop_reason_ == "max_time"
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 

@@ -327,7 +327,10 @@ def test_what_was_refined_on_some_rows_is_judged_by_all(problem, monkeypatch):
     by_all = problem.point(points[0].network)
     assert points[0].validation_loss == by_all.validation_loss
     (on_the_front,) = of_few.front(points)
-    assert on_the_front.train_loss == by_all.train_loss
+    train = of_few.train
+    raw = on_the_front.network.decision_function(train.X)
+    loss = of_few.loss.value(raw, train.target, train.weight) / of_few.reference
+    assert on_the_front.train_loss == by_all.train_loss == loss
 
 
 def test_without_time_paths_start_at_what_the_descent_thought_best(problem):
@@ -382,10 +385,9 @@ def test_time_that_cuts_refinements_short_is_told(problem):
 def test_paths_go_at_their_paces(monkeypatch):
     rounds, paces = _paths.pruning_rounds, []
 
-    def spy(network, *arguments, with_train_loss, should_stop, **pace):
+    def spy(network, *arguments, should_stop, **pace):
         paces.append((network.depth, pace))
-        options = {"with_train_loss": with_train_loss, "should_stop": should_stop}
-        return rounds(network, *arguments, **options, **pace)
+        return rounds(network, *arguments, should_stop=should_stop, **pace)
 
     monkeypatch.setattr(_paths, "pruning_rounds", spy)
     # Without it, some networks are so small that they are quick as they are.

@@ -342,22 +342,12 @@ def test_a_path_falls_to_the_constant_network_and_beats_linear_size(load, depth)
     assert path[0].network is network
     assert path[-1].network.depth == 0
     assert path[-1].nnz == k
-    assert path[-1].train_loss == pytest.approx(1.0, rel=1e-9)
-    assert all(np.isfinite([p.train_loss, p.validation_loss]).all() for p in path)
+    assert data_loss(path[-1].network, train, loss) == pytest.approx(
+        loss.constant_loss(train.target, train.weight), rel=1e-9
+    )
+    assert np.isfinite([p.validation_loss for p in path]).all()
     small = [p for p in path if p.nnz <= d + k + 10]
     assert min(p.validation_loss for p in small) < (0.75 if load is load_diabetes else 0.35)
-
-
-def test_a_path_need_not_tell_training_losses():
-    train, validation, loss = table(load_diabetes)
-    network = random_network(1, loss, train.X.shape[1], 1, width=3)
-    told, untold = (
-        prune_path(network, train, validation, loss, with_train_loss=asked)
-        for asked in (True, False)
-    )
-    assert [p.validation_loss for p in told] == [p.validation_loss for p in untold]
-    assert np.isfinite([p.train_loss for p in told]).all()
-    assert np.isnan([p.train_loss for p in untold[:-1]]).all()
 
 
 def test_a_path_finds_the_three_features_that_matter():
@@ -484,9 +474,8 @@ def test_points_carry_the_losses_of_their_network(load):
         assert [p.left_out is not None for p in path[1:]] == [leaves_out] * (len(path) - 1)
         assert path[0].left_out is None  # as given: rows cannot be left out of it
         for point in path:
-            train_loss = data_loss(point.network, train, loss) / reference
             validation_loss = data_loss(point.network, validation, loss) / reference
-            assert point.train_loss == train_loss
+            assert np.isnan(point.train_loss)  # nothing is chosen by it: the front tells it
             if point.left_out is None:
                 assert point.validation_loss == validation_loss
             else:

@@ -204,6 +204,21 @@ def test_its_path_takes_the_place_of_the_last_one_and_is_not_averaged(
     assert widest <= 16
 
 
+def test_of_few_rows_its_path_runs_beside_the_only_one(monkeypatch):
+    run, begins = _stages.run_paths, []
+
+    def spy(beginnings, *arguments):
+        begins.extend(pace for _, pace in beginnings)
+        return run(beginnings, *arguments)
+
+    monkeypatch.setattr(_stages, "run_paths", spy)
+    monkeypatch.setattr(_stages, "random_beginnings", beside_constant(True))
+    X, y = many_clusters(200)
+    SWATClassifier(depth=1, n_restarts=1, max_iter=2, random_state=0).fit(X, y)
+    of_a_split = [False, True, False]  # a candidate's, this one, and the linear one
+    assert [pace is WIDE for pace in begins] == of_a_split * (1 + N_OTHERS)
+
+
 def test_of_many_clusters_it_tells_more_apart(monkeypatch):
     X, y = many_clusters(2600)
     train, test = slice(0, 2000), slice(2000, None)

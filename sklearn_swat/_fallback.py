@@ -80,7 +80,7 @@ def descend_within_memory(
         f"({reason}): it runs on the CPU; pass device='cpu', fewer depths, n_restarts=1 or a "
         "smaller batch_size",
         RuntimeWarning,
-        stacklevel=8,
+        stacklevel=9,
     )
     on_cpu = replace(settings, device=torch.device("cpu"))
     return descend_within_memory(task, on_cpu, load_autoencoder, seed, report, should_stop)

@@ -226,10 +226,11 @@ def _on_other_splits(
         else:
             split = Split(problem, problem.screening, seed)
             half = replace(settings, n_restarts=-(-settings.n_restarts // 2))
-            own = split.descend_untold(
-                half, stages.loss_name, stages.load_autoencoder, control, seed
+            ends = control.deadline.part(DESCENT_ENDS)
+            own, _ = split.descend(
+                half, stages.loss_name, stages.load_autoencoder, control, seed, ends
             )
-            if own is None or control.stop_reason is not None:
+            if control.stop_reason is not None:
                 break
             split.descents.append(own)
         splits.append(split)

@@ -172,33 +172,40 @@ class Split:
         except ValueError:
             return None
         try:
-            return self.descend_untold(more, loss_name, load, control, self.seed + 1)
+            ends = control.deadline.part(DESCENT_ENDS)
+            descent, _ = self.descend(more, loss_name, load, control, self.seed + 1, ends)
         except MemoryError:
             return None
+        return None if descent.was_interrupted else descent
 
-    def descend_untold(
+    def descend(
         self,
         settings: DescentSettings,
         loss_name: str,
         load: Load | None,
         control: Control,
         seed: int,
-    ) -> Descent | None:
-        """Descend without a stage that callbacks are told of; None if Ctrl-C cut it short."""
-        ends = control.deadline.part(DESCENT_ENDS)
+        ends: Deadline,
+        part_done: Callable[[Descent], bool] | None = None,
+    ) -> tuple[Descent, DescentSettings]:
+        """Descend, and tell `control` if that was cut short.
+
+        `part_done`, if given, says after every verdict whether to end it there. The settings that
+        are returned tell the device that it ran on.
+        """
 
         def report(descent: Descent) -> bool:
             control.say(verdict_line(descent.history[-1]))
-            return False
+            return part_done is not None and part_done(descent)
 
-        task = self.task(loss_name)
-        descent, _ = descend_within_memory(task, settings, load, seed, report, ends)
+        descent, settings = descend_within_memory(
+            self.task(loss_name), settings, load, seed, report, ends
+        )
         if descent.was_interrupted:
             control.stopped("interrupt")
-            return None
-        if ends.has_passed:
+        elif ends.has_passed or control.deadline.has_passed:
             control.stopped("max_time")
-        return descent
+        return descent, settings
 
     def found_on_all_rows(
         self, settings: DescentSettings, loss_name: str, load: Load | None

@@ -18,12 +18,11 @@ from ._beginnings import (
 from ._candidates import Descent
 from ._control import Control, Deadline, Stage
 from ._descent_settings import DescentSettings
-from ._fallback import descend_within_memory
 from ._paths import average_paths, run_paths
 from ._pruning import PathPoint
 from ._random_beginnings import random_beginnings
 from ._search_result import Choice, SearchResult, result_of
-from ._split import Load, Split, verdict_line
+from ._split import Load, Split
 
 
 @dataclass(eq=False)
@@ -100,19 +99,14 @@ class Stages:
         def so_far(descent: Descent) -> SearchResult:
             return result_of(split.problem, split.stopped_at(descent), self.choice, descent)
 
-        def report(descent: Descent) -> bool:
-            control.say(verdict_line(descent.history[-1]))
+        def part_done(descent: Descent) -> bool:
             return stage.part_done(lambda: so_far(descent))
 
-        descent, self.settings = descend_within_memory(
-            split.task(self.loss_name), self.settings, self.load_autoencoder, split.seed,
-            report, ends,
+        descent, self.settings = split.descend(
+            self.settings, self.loss_name, self.load_autoencoder, control, split.seed, ends,
+            part_done,
         )  # fmt: skip
         split.descents.append(descent)
-        if descent.was_interrupted:
-            control.stopped("interrupt")
-        elif ends.has_passed or control.deadline.has_passed:
-            control.stopped("max_time")
         asked_to_stop = stage.close(lambda: so_far(descent))
         return not (asked_to_stop or control.was_interrupted)
 

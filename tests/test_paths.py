@@ -137,8 +137,7 @@ def call_little(monkeypatch, share):
 
 def spy_on_descents(monkeypatch, spy):
     """Let a first and a second descent both go by it."""
-    for module in (_stages, _split):
-        monkeypatch.setattr(module, "descend_within_memory", spy)
+    monkeypatch.setattr(_split, "descend_within_memory", spy)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_another_descent_is_asked_for_where_the_first_one_found_nothing(
 @pytest.mark.parametrize(("loss", "is_little"), [(0.91, True), (0.89, False)])
 def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, loss, is_little):
     """Large networks overfit labels once they are refined: their losses alone tell little."""
-    descend, n_calls = _stages.descend_within_memory, []
+    descend, n_calls = _split.descend_within_memory, []
 
     def spy(*arguments, **options):
         descent, settings = descend(*arguments, **options)
@@ -199,7 +198,7 @@ def test_what_any_verdict_of_the_first_descent_saw_counts_as_found(monkeypatch, 
 def test_a_fit_that_finds_nothing_descends_again_from_more_starts(
     monkeypatch, found, parameters, restarts
 ):
-    descend, n_restarts = _stages.descend_within_memory, []
+    descend, n_restarts = _split.descend_within_memory, []
 
     def spy(task, settings, *arguments, **options):
         n_restarts.append(settings.n_restarts)
@@ -255,7 +254,7 @@ def test_waves_that_the_first_descent_misses_are_found_by_the_second():
 
 @pytest.mark.parametrize("failure", [MemoryError("too many candidates"), KeyboardInterrupt()])
 def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, failure):
-    descend, n_calls = _stages.descend_within_memory, []
+    descend, n_calls = _split.descend_within_memory, []
 
     def fail_again(*arguments, **options):
         n_calls.append(1)

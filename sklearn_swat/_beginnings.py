@@ -109,7 +109,8 @@ def best_beginnings(
         control.stopped("interrupt")
     if not refined:
         return [Beginning(network, THOROUGH) for network in tried[:n_paths]]
-    points += problem.judged(refined, problem.fewest_train)
+    with control.interrupts_noted():
+        points += problem.judged(refined, problem.fewest_train)
     is_small = max_nnz is not None and max_nnz <= SMALL
     least = _ranked(refined, 0.0)[0].validation_loss
     price = SMALL_BUDGET_PRICE if is_small else min(price, PRICE_PER_LOSS * least)

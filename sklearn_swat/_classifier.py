@@ -42,8 +42,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     alpha : float, default=2e-5
         Price of one non-zero weight or bias, in units of the normalised loss (data
         loss divided by that of the best constant): at the default, 100 numbers
-        must explain 0.2 % of it. Higher prices give smaller networks. Up to 500 rows, lower
-        ones than 5e-5 do not make them larger: what they add there, so few rows do not tell.
+        must explain 0.2 % of it. Higher prices give smaller networks. Where rows are
+        split three times (see `path_`), a number has to be worth 5e-5 at least.
     max_nnz : int, default=None
         Non-zero numbers that `network_` may have, whatever `alpha` says; `path_` has
         larger ones too. None sets no budget.
@@ -136,9 +136,10 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         The front: a network per size that is worth it, by ascending `nnz`, with
         normalised `train_loss` and `validation_loss`, measured before the network
         was refitted on all rows, the latter raised to what networks of about the same
-        size suggest, and with up to 500 rows the mean of three splits; `path_frame` makes a
-        table of it. `partial_fit` moves
-        the numbers of the chosen one alone.
+        size suggest. Up to 500 rows are split three times, unless `X_val` or a network as
+        `start` is given or `refine` is False, and it is the mean over these splits.
+        `path_frame` makes a table of it. `partial_fit` moves the numbers of the chosen one
+        alone.
     selected_features_ : ndarray of int
         Ascending indices of the features that `network_` uses.
     feature_importances_ : ndarray of shape (n_features,)

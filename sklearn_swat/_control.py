@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._interrupts import interrupts_held
+
 Attributes = dict[str, Any]
 
-# Shares of the time that is left when a search begins, at which the stages end at the latest:
-# pruning takes about three times as long as descent. What a stage leaves is the next one's.
+# Shares of the time that is left then, at which descents and pruning paths end at the latest:
+# pruning takes about three times as long. What a stage leaves is the next one's.
 DESCENT_ENDS, PATHS_END = 0.35, 0.95
 
 
@@ -199,6 +202,25 @@ class Control:
     def was_interrupted(self) -> bool:
         """Whether Ctrl-C was pressed: what is left to do must be short."""
         return self.stop_reason == "interrupt"
+
+    def is_over(self) -> bool:
+        """Whether something has cut the search short, or time is over."""
+        if self.deadline():
+            self.stopped("max_time")
+        return self.stop_reason is not None
+
+    @contextmanager
+    def interrupts_noted(self) -> Iterator[None]:
+        """Return a context that Ctrl-C does not cut short: it is remembered as what stopped."""
+        is_done = False
+        try:
+            with interrupts_held():
+                yield
+                is_done = True
+        except KeyboardInterrupt:
+            if not is_done:  # raised by something else than a signal
+                raise
+            self.stopped("interrupt")
 
     def say(self, line: str) -> None:
         """Print a line of progress."""

@@ -145,8 +145,13 @@ class Problem:
     @cached_property
     @one_blas_thread()
     def reference(self) -> float:
-        """The loss of the best constant, which losses are divided by."""
+        """The loss of the best constant."""
         return self.loss.constant_loss(self.train.target, self.train.weight)
+
+    @property
+    def divisor(self) -> float:
+        """What losses are divided by: the best constant's, unless that is nothing."""
+        return self.reference or 1.0
 
     def linear(self) -> SparseMLP:
         """Return a linear network of all features, to be refined."""
@@ -183,10 +188,9 @@ class Problem:
         return self._loss_on(self.rows, network)
 
     def _loss_on(self, rows: Rows, network: SparseMLP) -> float:
-        reference = self.reference or 1.0
         with one_blas_thread():
             raw = network.decision_function(rows.X)
-            return normalised_loss(self.loss, raw, rows.target, rows.weight, reference)
+            return normalised_loss(self.loss, raw, rows.target, rows.weight, self.divisor)
 
     @property
     def is_constant(self) -> bool:
@@ -196,15 +200,14 @@ class Problem:
         is_same = self.has_classes and bool((target == target[:1]).all())
         return not self.rows.X.any() or is_same or not self.reference > NO_LOSS
 
-    def point(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
+    def point(self, network: SparseMLP) -> PathPoint:
         """Judge a network of standardised rows."""
-        return self._with_train_loss(self.candidate(network, left_out))
+        return self._with_train_loss(self.candidate(network))
 
     def candidate(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of which the training loss is told once it is on the front."""
-        reference = self.reference or 1.0
         with one_blas_thread():
-            return judge(network, self.train, self.validation, self.loss, reference, left_out)
+            return judge(network, self.train, self.validation, self.loss, self.divisor, left_out)
 
     def _with_train_loss(self, point: PathPoint) -> PathPoint:
         if not np.isnan(point.train_loss):
@@ -237,9 +240,10 @@ class Problem:
     @cached_property
     def constant_point(self) -> PathPoint:
         """The best constant of the training rows with its losses."""
-        reference = self.reference or 1.0
         with one_blas_thread():
-            return judged_constant(self.linear(), self.train, self.validation, self.loss, reference)
+            return judged_constant(
+                self.linear(), self.train, self.validation, self.loss, self.divisor
+            )
 
     @one_blas_thread()
     def constant(self) -> SparseMLP:

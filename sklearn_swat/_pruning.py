@@ -74,11 +74,10 @@ class PathPoint:
     network : SparseMLP
     train_loss, validation_loss : float
         Data losses divided by that of the best constant predictor of the training
-        rows: 1 is worth nothing, 0 is perfect. `train_loss` is NaN as long as the network
-        is not part of a front. `validation_loss` is that on the validation rows; of
-        regressions on few rows that on all rows where it is higher, each training row as
-        by a network that was fitted without it; of classes what other networks of its
-        path suggest where that is higher.
+        rows: 1 is worth nothing, 0 is perfect. `train_loss` is NaN until it is computed.
+        `validation_loss` is that on the validation rows; of regressions on few rows that
+        on all rows where it is higher, each training row as by a network that was fitted
+        without it; of classes what other networks of its path suggest where that is higher.
     validation_error : float
         Standard error of `validation_loss` over the rows that it is of, in its units;
         NaN if it is not known.
@@ -355,15 +354,15 @@ def _remove_least_salient(
     x: Array,
     keep: float,
     n_grown: int,
-    inverse: Array | None = None,
-    rough: Objective | None = None,
-    full_curvature: int = FULL_CURVATURE_WEIGHTS,
+    inverse: Array | None,
+    rough: Objective,
+    full_curvature: int,
 ) -> Array:
     """Live parameters (p,) with the least salient ones of this round set to zero.
 
     Those are the share ``1 - keep`` of the parameters that were not grown, but at most half of
     those that may go, and `n_grown` more. An inverse of the curvature that is known already is
-    used up. Removals are tried by the `rough` objective, if it is given.
+    used up. Removals are tried by the `rough` objective.
     """
     size, n_prunable = len(x), int(objective.prunable.sum())
     most = n_prunable // 2  # where most numbers are biases that stay
@@ -377,7 +376,7 @@ def _remove_least_salient(
         inverse = _inverted(objective.curvature(x))
     if inverse is None:
         return _without_least(objective, x, objective.curvature_diagonal(x) * x * x, count)
-    return _surgeon(rough or objective, x, inverse, count)
+    return _surgeon(rough, x, inverse, count)
 
 
 def _without_least(objective: Objective, x: Array, saliency: Array, count: int) -> Array:

@@ -57,8 +57,8 @@ def search(
     validation_fraction: float,
     random_state: np.random.RandomState,
     n_jobs: int | None,
-    control: Control | None = None,
-    held_out: Rows | None = None,
+    control: Control,
+    held_out: Rows | None,
 ) -> SearchResult:
     """Find the front of networks that are worth their size.
 
@@ -79,10 +79,10 @@ def search(
     random_state : RandomState
     n_jobs : int or None
         Pruning paths at a time.
-    control : Control, optional
+    control : Control
         Told of the progress, and asked whether to go on; on return its `stop_reason`
         says what cut the search short.
-    held_out : Rows, optional
+    held_out : Rows or None
         Raw rows that networks are judged on, and none is fitted to. Without them a fraction of
         `data` judges, and networks are fitted to all of it at the end.
 
@@ -90,7 +90,6 @@ def search(
     -------
     SearchResult
     """
-    control = control or Control()
     choice = partial(choose, alpha=settings.alpha, max_nnz=max_nnz)
     problem = Problem.of(data, LOSSES[loss_name], validation_fraction, random_state, held_out)
     seed = _draw_seed(random_state)
@@ -115,20 +114,24 @@ def search(
     started = time.time()
     may_refit = refines and goes_on and stages.refine(paths_end)
     first = stages.splits[0]
-    points = stages.found()[0]
-    # Decoded networks are not to be refitted: that would make other networks of them than those
-    # that were judged.
-    refits = {point.network for point in stages.refinable()[0]} if may_refit else set()
+    with control.interrupts_noted():
+        points = first.found(settings.alpha)
+        # Decoded networks are not to be refitted: that would make other networks of them than
+        # those that were judged.
+        refits = {point.network for point in first.refinable(settings.alpha)}
+    if not may_refit:
+        refits = set()
     if is_split_again and stages.have_gone_well():
         points, may_refit = _with_other_splits(
             stages, points, time.time() - started, validation_fraction, random_state
         )
         refits = {point.network for point in points} if may_refit else set()
     sees_few = problem.train is not problem.rows
-    if sees_few and not refines and settings.max_iter == 0 and settings.start == "data":
+    is_start = not refines and settings.max_iter == 0 and settings.start == "data"
+    if sees_few and is_start and not control.is_over():
         # Nothing descends from these starts: what a refit is to other networks is to them
         # a start on all rows.
-        of_all_rows = first.found_on_all_rows(stages.settings, loss_name, load)
+        of_all_rows = first.found_on_all_rows(stages.settings, loss_name, load, control)
         points[1:] = [
             replace(point, network=network or point.network)
             for point, network in zip(points[1:], of_all_rows, strict=True)
@@ -184,6 +187,7 @@ def _with_other_splits(
     if not control.deadline.leaves(N_OTHERS * seconds):
         control.stopped("max_time")
         return points, True
+    may_refit = True
     try:
         control.say(f"{N_OTHERS} other splits")
         others = _on_other_splits(stages, points, validation_fraction, random_state)
@@ -192,13 +196,11 @@ def _with_other_splits(
         may_refit = others.refine(control.deadline.part(PATHS_END))
         if others.have_gone_well():
             points = _joined(stages, others, points)
-        return points, may_refit
     except MemoryError:
         control.say("memory is not enough for other splits: they are left out")
-        return points, control.stop_reason is None
     except KeyboardInterrupt:
         control.stopped("interrupt")
-        return points, False
+    return points, may_refit and not control.was_interrupted
 
 
 def _on_other_splits(
@@ -266,7 +268,8 @@ def _finish(
     refits: set[SparseMLP],
 ) -> SearchResult:
     """Keep the front, choose, refit those of `refits`, and go back to raw rows."""
-    judged = problem.front(points)
+    with control.interrupts_noted():
+        judged = problem.front(points)
     first = judged.index(choice(judged))
     refitted = list(judged)
 
@@ -292,6 +295,8 @@ def _finish(
                     break
                 if judged[i].network in refits:
                     refitted[i] = _refit(judged[i], problem, control.deadline, known)
+                if control.deadline.has_passed:  # during the last one
+                    control.stopped("max_time")
                 if stage.part_done(so_far):
                     break
             stage.close(so_far)

@@ -73,34 +73,32 @@ class Split:
             relevant=None if self.start is not None else self.screening.relevant,
         )
 
-    def refinable(self, alpha: float, all_ran: bool) -> list[PathPoint]:
-        """Return what was found by refining: the paths' networks, or those that they begin at.
+    @property
+    def has_path(self) -> bool:
+        """Whether a pruning path got as far as one network."""
+        return any(not point.network.is_constant for path in self.paths for point in path)
 
-        Parameters
-        ----------
-        alpha : float
-        all_ran : bool
-            Whether every path got as far as one refined network.
-        """
+    def refinable(self, alpha: float) -> list[PathPoint]:
+        """Return what was found by refining: the paths' networks, or those that they begin at."""
         problem = self.problem
         found = [problem.constant_point, *problem.smoothed_paths(self.paths), *self.averaged]
         if self.has_large:
             found = worth_their_size(found, min(alpha, LARGE_PRICE))
         # Of classes the best of several candidates was lucky, and there is no network of about its
         # size to tell: it is an answer only where no pruning path is.
-        return found if all_ran and problem.has_classes else [*found, *self.refined]
+        return found if self.has_path and problem.has_classes else [*found, *self.refined]
 
     def decoded(self) -> list[PathPoint]:
         """Return what descents found, and what was given."""
         given = [] if self.start is None else [self.start]
         return [self.problem.point(network) for network in (*self._networks(), *given)]
 
-    def found(self, alpha: float, all_ran: bool) -> list[PathPoint]:
-        """Return what was found; the parameters are those of `refinable`."""
-        points = self.refinable(alpha, all_ran)
+    def found(self, alpha: float) -> list[PathPoint]:
+        """Return what was found."""
+        points = self.refinable(alpha)
         # What descent found was judged at its luckiest step: it is an answer only where no pruning
         # path is.
-        if not all_ran:
+        if not self.has_path:
             if all(point.network.is_constant for point in points):
                 # Rows are not left out of what descent found, and so not of the constant.
                 points = [self._constant()]
@@ -129,15 +127,16 @@ class Split:
         control: Control,
         paths_end: Deadline,
         *,
-        goes_on: bool,
+        descends_again: bool,
     ) -> Iterator[list[SparseMLP]]:
         """Yield what paths may begin at: of every descent, and of a second one if it is asked for.
 
-        There is that if the search `goes_on`, and the first one found next to nothing.
+        There is that if the search `descends_again` where the first one found next to nothing.
         """
         for descent in tuple(self.descents):
             yield self.beginnings(descent, settings.alpha)
-        is_last = not goes_on or self.start is not None or settings.n_restarts >= MANY_RESTARTS
+        has_many = settings.n_restarts >= MANY_RESTARTS
+        is_last = not descends_again or self.start is not None or has_many
         enough = LITTLE_FOUND * self.problem.constant_point.validation_loss
         if is_last or _lowest_loss(self.descents[0]) < enough or paths_end():
             return
@@ -164,7 +163,7 @@ class Split:
     def _descend_again(
         self, settings: DescentSettings, loss_name: str, load: Load | None, control: Control
     ) -> Descent | None:
-        """Descend from more starts; None if that was cut short, or takes too much memory."""
+        """Descend from more starts; None if Ctrl-C cuts that short, or memory is not enough."""
         control.say(f"nothing found: a second descent of {MANY_RESTARTS} candidates per depth")
         more = replace(settings, n_restarts=MANY_RESTARTS)
         try:
@@ -203,19 +202,28 @@ class Split:
         )
         if descent.was_interrupted:
             control.stopped("interrupt")
-        elif ends.has_passed or control.deadline.has_passed:
+        elif ends.has_passed:
             control.stopped("max_time")
         return descent, settings
 
     def found_on_all_rows(
-        self, settings: DescentSettings, loss_name: str, load: Load | None
+        self, settings: DescentSettings, loss_name: str, load: Load | None, control: Control
     ) -> list[SparseMLP | None]:
         """Return what the first descent finds for each of its candidates on the rows of both parts.
 
-        None for one that it finds nothing for.
+        None for one that it finds nothing for, and for all if Ctrl-C cuts it short, or memory is
+        not enough.
         """
         task = replace(self.task(loss_name), train=self.screening.take(self.problem.rows))
-        again, _ = descend_within_memory(task, settings, load, self.seed)
+        try:
+            again, _ = descend_within_memory(task, settings, load, self.seed)
+        except MemoryError:
+            again = Descent([])
+        except KeyboardInterrupt:
+            again = Descent([], was_interrupted=True)
+        if again.was_interrupted:
+            control.stopped("interrupt")
+            again = Descent([])
         found = {
             (candidate.depth, candidate.restart): self.screening.widen(candidate.network)
             for candidate in again.candidates

@@ -48,7 +48,8 @@ class Stages:
         Whether a path may begin at a random network.
     result_so_far : callable, optional
         Returns the result of a search that stops before the end of these stages. If it is given,
-        they end as soon as anything cuts them short: what there is by then is of no use.
+        no split or stage begins once anything has cut them short: what there is by then is of no
+        use.
     all_ran : bool
         Whether every path got as far as one refined network.
     """
@@ -83,13 +84,9 @@ class Stages:
         """Return whether nothing cut them short."""
         return self.all_ran and self.control.stop_reason is None
 
-    def refinable(self) -> list[list[PathPoint]]:
-        """Return what was found on every split by refining."""
-        return [split.refinable(self.settings.alpha, self.all_ran) for split in self.splits]
-
     def found(self) -> list[list[PathPoint]]:
         """Return what was found on every split."""
-        return [split.found(self.settings.alpha, self.all_ran) for split in self.splits]
+        return [split.found(self.settings.alpha) for split in self.splits]
 
     def descend(self, ends: Deadline) -> bool:
         """Descend on the first split; return whether nobody asks to end the fit."""
@@ -118,14 +115,14 @@ class Stages:
             own_end = ends if n == 1 else ends.part(1 / (n - i + 1))
             descents = split.ends_of_descents(
                 self.settings, self.loss_name, self.load_autoencoder, control, own_end,
-                goes_on=self.descends_again,
+                descends_again=self.descends_again,
             )  # fmt: skip
             beginnings = best_beginnings(
                 descents, BEGINNING_PRICE, split.problem, self.n_jobs, control, own_end,
                 split.refined, max_nnz=self.max_nnz, n_refined=self.n_refined,
                 n_paths=self.n_paths,
             )  # fmt: skip
-            if control.was_interrupted:
+            if self._is_over():
                 return []
             of_random: list[Beginning] = []
             if self.tries_random:
@@ -158,7 +155,7 @@ class Stages:
             if self.result_so_far is not None:
                 return self.result_so_far()
             hand_out()
-            points = self.refinable()[0]
+            points = self.found()[0]
             return result_of(first.problem, points, self.choice, first.descents[0])
 
         self.all_ran, asked_to_stop = run_paths(

@@ -120,7 +120,7 @@ def test_members_are_refitted_each_for_itself(problem):
     whole = problem.point(average([member.network for member in members]))
     # What is left out of it counts for more than its validation rows alone.
     left_out = problem.train.target + 9.0
-    worse = problem.point(whole.network, left_out)
+    worse = problem.candidate(whole.network, left_out)
     rows = (problem.train, problem.validation, problem.loss, problem.reference)
     expected = expected_loss(whole.validation_loss, left_out, *rows)
     assert worse.validation_loss == expected > whole.validation_loss

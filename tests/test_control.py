@@ -23,9 +23,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 
 import sklearn_swat
-from sklearn_swat import SWATClassifier, SWATRegressor, _beginnings, _paths, _search
+from sklearn_swat import SWATClassifier, SWATRegressor, _beginnings, _paths, _search, _split
 from sklearn_swat._control import Deadline
 from sklearn_swat._interrupts import interrupts_held
+from sklearn_swat._problem import Problem
 from tests.whole import assert_is_whole
 
 QUICK = {"max_iter": 10, "n_restarts": 1, "depth": 1, "random_state": 0}
@@ -169,12 +170,13 @@ def test_ctrl_c_before_anything_small_was_found_tells_the_way_to_what_there_is(
 
 
 def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch):
-    rounds = _paths.pruning_rounds
+    rounds, kept = _paths.pruning_rounds, []
 
     def interrupted(*arguments, **options):
         for i, point in enumerate(rounds(*arguments, **options)):
-            if i == 5:
+            if i == 24:
                 raise KeyboardInterrupt
+            kept.append(point.nnz)
             yield point
 
     monkeypatch.setattr(_paths, "pruning_rounds", interrupted)
@@ -182,6 +184,7 @@ def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch
         model = SWATRegressor(**QUICK).fit(*diabetes)
     assert model.stop_reason_ == "interrupt"
     assert len(model.path_) > 2
+    assert model.nnz_ in kept
     assert_is_whole(model, diabetes[0])
 
 
@@ -240,6 +243,60 @@ def test_time_that_ends_behind_the_descent_ends_paths_and_refits(diabetes, monke
     assert not refits
     assert len(model.path_) > 2  # of the first path
     assert_is_whole(model, diabetes[0])
+
+
+def test_time_that_ends_within_the_last_refit_is_told(monkeypatch, diabetes):
+    refit, n_calls = _search._refit, []
+
+    def spy(point, problem, should_stop, known):
+        n_calls.append(1)
+        if len(n_calls) == n_all:
+            should_stop.at = 0.0
+            assert should_stop()  # as a refinement asks
+        return refit(point, problem, should_stop, known)
+
+    n_all = None
+    monkeypatch.setattr(_search, "_refit", spy)
+    assert SWATRegressor(max_time=1e6, **QUICK).fit(*diabetes).stop_reason_ is None
+    n_all = len(n_calls)
+    n_calls.clear()
+    model = SWATRegressor(max_time=1e6, **QUICK).fit(*diabetes)
+    assert len(n_calls) == n_all
+    assert model.stop_reason_ == "max_time"
+
+
+START = {"start": "data", "max_iter": 0, "refine": False, "random_state": 0}
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt, MemoryError, "time"])
+def test_a_start_that_cannot_see_all_rows_is_that_of_some(monkeypatch, diabetes, cause):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _split.Split, "found_on_all_rows",
+            lambda split, *_: [None] * len(split.descents[0].candidates),
+        )  # fmt: skip
+        expected = SWATRegressor(**START).fit(*diabetes)
+    descend, n_calls = _split.descend_within_memory, []
+
+    def fail_again(task, settings, load, seed, report=None, should_stop=None):
+        n_calls.append(1)
+        if len(n_calls) > 1:
+            raise cause
+        if cause == "time":
+            should_stop.at = 0.0
+        return descend(task, settings, load, seed, report, should_stop)
+
+    monkeypatch.setattr(_split, "descend_within_memory", fail_again)
+    model = SWATRegressor(max_time=1e6, **START)
+    if cause is KeyboardInterrupt:
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            model.fit(*diabetes)
+    else:
+        model.fit(*diabetes)
+    reasons = {KeyboardInterrupt: "interrupt", MemoryError: None, "time": "max_time"}
+    assert model.stop_reason_ == reasons[cause]
+    assert len(n_calls) == (1 if cause == "time" else 2)
+    np.testing.assert_array_equal(model.predict(diabetes[0]), expected.predict(diabetes[0]))
 
 
 def test_parts_of_a_deadline_share_what_is_left():
@@ -333,6 +390,30 @@ def test_a_callback_can_stop_a_stage_and_the_best_is_kept(diabetes, stop_at, exp
     assert model.stop_reason_ == "callback"
     assert model.score(*diabetes) > 0.2
     assert_is_whole(model, diabetes[0])
+
+
+@pytest.mark.parametrize("kind", [SWATRegressor, SWATClassifier])
+def test_a_callback_that_ends_the_paths_was_shown_what_the_fit_gives(kind, diabetes, iris):
+    X, y = diabetes if kind is SWATRegressor else iris
+    recorder = Recorder("pruning paths")
+    model = kind(**QUICK).set_callbacks(recorder).fit(X, y)
+    shown = recorder.estimators["pruning paths"]
+    assert [p.nnz for p in shown.path_] == [p.nnz for p in model.path_]
+    np.testing.assert_array_equal(shown.predict(X), model.predict(X))
+
+
+def test_ctrl_c_while_the_front_is_computed_keeps_it(monkeypatch, diabetes):
+    front = Problem.front
+
+    def slow(problem, points):
+        signal.raise_signal(signal.SIGINT)
+        return front(problem, points)
+
+    monkeypatch.setattr(Problem, "front", slow)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model = SWATRegressor(**QUICK).fit(*diabetes)
+    assert model.stop_reason_ == "interrupt"
+    assert len(model.path_) > 2
 
 
 def test_callbacks_go_through_a_search_in_processes(iris):

@@ -420,6 +420,23 @@ def test_without_time_for_other_splits_the_first_one_is_the_result(
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
+def test_no_other_split_begins_once_time_is_over(monkeypatch, of_first_split):
+    X, y, expected = of_first_split
+    begin, n_calls = _stages.best_beginnings, []
+
+    def spy(descents, price, problem, n_jobs, control, *arguments, **options):
+        n_calls.append(1)
+        if len(n_calls) == 2:
+            control.stopped("max_time")
+        return begin(descents, price, problem, n_jobs, control, *arguments, **options)
+
+    monkeypatch.setattr(_stages, "best_beginnings", spy)
+    model = SWATClassifier(**QUICK).fit(X, y)
+    assert len(n_calls) == 2
+    assert model.stop_reason_ == "max_time"
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_ctrl_c_at_other_splits_keeps_what_the_first_one_found(monkeypatch, is_late):
     X, y = labels(150)

@@ -279,6 +279,16 @@ def test_a_second_descent_that_fails_takes_nothing_of_the_first(monkeypatch, fai
     assert len(model.path_) > 1
 
 
+def test_what_descent_found_is_an_answer_only_where_no_path_is(problem):
+    descent = Descent([Candidate(1, 0, candidate(3))])
+    split = Split(problem, problem.screening, 0, descents=[descent])
+    on_a_path, constant = problem.point(candidate(4)), problem.constant_point
+    for paths in ([], [[]], [[constant]], [[on_a_path, constant]], [[], [on_a_path]]):
+        split.paths = paths
+        sizes = {point.network.hidden_layer_sizes for point in split.found(0.0)}
+        assert ((3,) in sizes) == (not any(on_a_path in path for path in paths))
+
+
 def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):
     monkeypatch.setattr(_beginnings, "_refine_first", refine_to({1: 1.0}))
     _, points = refined(problem, [candidate(1)] * (MOST_REFINED + 3))

@@ -645,7 +645,7 @@ class Bowl:
         return self.matrix.diagonal()
 
     def without_one(self, *x):
-        return _remove_least_salient(self, np.array(x), 0.87, 0)
+        return _remove_least_salient(self, np.array(x), 0.87, 0, None, self, 300)
 
 
 def test_without_a_positive_curvature_the_diagonal_decides():

@@ -174,7 +174,7 @@ def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch
 
     def interrupted(*arguments, **options):
         for i, point in enumerate(rounds(*arguments, **options)):
-            if i == 24:
+            if i == 5:
                 raise KeyboardInterrupt
             kept.append(point.nnz)
             yield point
@@ -183,8 +183,9 @@ def test_ctrl_c_in_the_middle_of_a_path_keeps_its_networks(diabetes, monkeypatch
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         model = SWATRegressor(**QUICK).fit(*diabetes)
     assert model.stop_reason_ == "interrupt"
-    assert len(model.path_) > 2
-    assert model.nnz_ in kept
+    # Nothing of what descent found, which was judged at its luckiest step.
+    assert {point.nnz for point in model.path_} <= {1, *kept[1:]}
+    assert not model.network_.is_constant
     assert_is_whole(model, diabetes[0])
 
 

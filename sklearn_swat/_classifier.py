@@ -101,6 +101,7 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
     validation_fraction : float, default=0.2
         Share of the rows that networks are judged on. Up to 500 rows are split three times, and
         all of the splits judge. Of no effect where `fit` is given `X_val`.
+        A share that leaves fewer than two rows to either side leaves all rows to both.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.
@@ -260,7 +261,8 @@ class SWATClassifier(ClassifierMixin, BaseSWAT):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, or a 0/1 indicator matrix of several labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            A row of weight 2 counts exactly as two rows. None weighs all alike.
+            A row of weight 2 counts exactly as two rows, and one of weight 0 as none: a class
+            that has no other rows is none. None weighs all alike.
         X_val : array-like of shape (n_val, n_features), default=None
             Rows that judge the networks, which then are fitted to those of `X` alone, all
             of them. None lets a share of the rows judge, `validation_fraction`, drawn by

@@ -87,14 +87,17 @@ class FittedNetwork:
         ----------
         max_nnz : int, optional
             How many non-zero numbers the network may have: of those within this
-            budget the one with the lowest validation loss.
+            budget the one with the lowest validation loss. Of a dozen numbers or so, a fit
+            with this `max_nnz` of its own often finds a better one, as it looks for small
+            networks from the beginning.
         alpha : float, optional
             Another price of one non-zero: the network with the lowest
             ``validation_loss + alpha * nnz``.
         rule : {"one_standard_error"}, optional
             The smallest network whose validation loss is at most one standard error
             above the lowest; the standard error is that of the network with the lowest. A
-            high `alpha` may have chosen a smaller one.
+            high `alpha`, or the default where there is little noise, may have chosen a
+            smaller one.
         index : int, optional
             Its position in `path_`; 0 is the smallest, -1 the last and largest.
 

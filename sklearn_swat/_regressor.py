@@ -88,7 +88,8 @@ class SWATRegressor(RegressorMixin, BaseSWAT):
         Share of the rows that networks are judged on. Where at most 2,000 rows (divided by
         the number of outputs) are left to train on, these judge as well, each by what
         the network would say of it had it been left out. Of no effect where `fit` is given
-        `X_val`.
+        `X_val`. A share that leaves fewer than two rows to either side leaves all rows to
+        both.
     n_iter_no_change : int, default=30
         Steps without an improvement of J by `tol` after which the descent stops, looked at
         every five steps. At the default of `max_iter` it ends none.

@@ -23,7 +23,9 @@ from ._preprocessing import moments
 
 Array = NDArray[np.float64]
 
-_OTHER_UNITS = 20  # deviations between the medians of rows: a later stretch of time is nearer
+# Deviations between the medians of rows, of one feature and of half of them: a later stretch of
+# time is nearer.
+_OTHER_UNITS, _OTHER_UNITS_OF_HALF = 20, 6
 _REFUSALS = (ValueError, TypeError, OverflowError)  # the last is float()'s, of large integers
 
 
@@ -135,11 +137,14 @@ def warn_of_other_units(X: Array, X_val: Array, stacklevel: int) -> None:
     deviation[deviation == 0] = np.inf  # of a constant, which no network uses
     with np.errstate(all="ignore"):
         far = np.abs(np.median(X_val, axis=0) - mean) / deviation
-    if far.max() > _OTHER_UNITS:
+    used = np.isfinite(deviation)
+    half_is_far = used.any() and np.median(far[used]) > _OTHER_UNITS_OF_HALF
+    if far.max() > _OTHER_UNITS or half_is_far:
         column = int(far.argmax())
+        limit = f"{_OTHER_UNITS_OF_HALF} in half of the columns" if half_is_far else _OTHER_UNITS
         warnings.warn(
             f"half of X_val lies {far[column]:.3g} standard deviations of X or more from its mean "
-            f"in column {column} (counted from 0), more than {_OTHER_UNITS}: hand over X_val in "
+            f"in column {column} (counted from 0), more than {limit}: hand over X_val in "
             "the units of X, from a pipeline with transform_input=['X_val']",
             UserWarning,
             stacklevel=stacklevel + 1,

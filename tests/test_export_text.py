@@ -103,7 +103,7 @@ def test_decimals_below_one_are_refused(decimals):
 
 
 def test_decimals_are_a_whole_number():
-    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+    with pytest.raises(TypeError, match=r"decimals=2\.5 must be an integer of at least 1"):
         export_text(make_estimator("regression", 1), decimals=2.5)
 
 

@@ -179,9 +179,12 @@ def test_rows_in_other_units_are_told_of():
     ) as told:
         fit_diabetes(X_val=X[JUDGING] + np.where(np.arange(10) == 2, 100, 0))
     assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"more than 6 in half of the columns: .*transform_input"):
+        fit_diabetes(X_val=X[JUDGING] + 8 * X.std(axis=0))  # as of a scaler that saw X alone
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_diabetes(X_val=X[JUDGING] + 5 * X.std(axis=0))  # a trend
+        fit_diabetes(X_val=X[JUDGING] + np.where(np.arange(10) < 4, 15, 0) * X.std(axis=0))
 
 
 @pytest.mark.parametrize(

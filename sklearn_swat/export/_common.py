@@ -69,7 +69,12 @@ def printable(name: str) -> str:
 
 def check_decimals(decimals: Any) -> int:
     """Return a number of decimals as an int."""
-    checked = operator.index(decimals)
+    try:
+        checked = operator.index(decimals)
+    except TypeError:
+        raise TypeError(
+            f"decimals={decimals!r} must be an integer of at least 1; the default is 4"
+        ) from None
     if checked < 1:
         raise ValueError(f"decimals={decimals!r} must be at least 1; the default is 4")
     return checked

@@ -27,8 +27,9 @@ from ._interrupts import interrupts_held
 
 Attributes = dict[str, Any]
 
-# Shares of the time that is left then, at which descents and pruning paths end at the latest:
-# pruning takes about three times as long. What a stage leaves is the next one's.
+# Shares of the time that is left when a search begins, or what it does on other splits, at which
+# descent and pruning paths end at the latest: pruning takes about three times as long as descent.
+# What a stage leaves is the next one's.
 DESCENT_ENDS, PATHS_END = 0.35, 0.95
 
 

@@ -75,8 +75,8 @@ class Split:
 
     @property
     def has_path(self) -> bool:
-        """Whether a pruning path got as far as one network."""
-        return any(not point.network.is_constant for path in self.paths for point in path)
+        """Whether the first pruning path, of the best candidate, got as far as one network."""
+        return any(not point.network.is_constant for path in self.paths[:1] for point in path)
 
     def refinable(self, alpha: float) -> list[PathPoint]:
         """Return what was found by refining: the paths' networks, or those that they begin at."""

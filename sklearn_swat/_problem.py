@@ -150,7 +150,10 @@ class Problem:
 
     @property
     def divisor(self) -> float:
-        """What losses are divided by: the best constant's, unless that is nothing."""
+        """What losses are divided by: the best constant's, unless that is nothing.
+
+        It is computed in a context of one thread, and so is not to be asked for in another.
+        """
         return self.reference or 1.0
 
     def linear(self) -> SparseMLP:
@@ -188,9 +191,10 @@ class Problem:
         return self._loss_on(self.rows, network)
 
     def _loss_on(self, rows: Rows, network: SparseMLP) -> float:
+        divisor = self.divisor
         with one_blas_thread():
             raw = network.decision_function(rows.X)
-            return normalised_loss(self.loss, raw, rows.target, rows.weight, self.divisor)
+            return normalised_loss(self.loss, raw, rows.target, rows.weight, divisor)
 
     @property
     def is_constant(self) -> bool:
@@ -206,8 +210,9 @@ class Problem:
 
     def candidate(self, network: SparseMLP, left_out: Array | None = None) -> PathPoint:
         """Judge a network of which the training loss is told once it is on the front."""
+        divisor = self.divisor
         with one_blas_thread():
-            return judge(network, self.train, self.validation, self.loss, self.divisor, left_out)
+            return judge(network, self.train, self.validation, self.loss, divisor, left_out)
 
     def _with_train_loss(self, point: PathPoint) -> PathPoint:
         if not np.isnan(point.train_loss):
@@ -240,10 +245,9 @@ class Problem:
     @cached_property
     def constant_point(self) -> PathPoint:
         """The best constant of the training rows with its losses."""
+        divisor = self.divisor
         with one_blas_thread():
-            return judged_constant(
-                self.linear(), self.train, self.validation, self.loss, self.divisor
-            )
+            return judged_constant(self.linear(), self.train, self.validation, self.loss, divisor)
 
     @one_blas_thread()
     def constant(self) -> SparseMLP:

@@ -118,9 +118,8 @@ def search(
         points = first.found(settings.alpha)
         # Decoded networks are not to be refitted: that would make other networks of them than
         # those that were judged.
-        refits = {point.network for point in first.refinable(settings.alpha)}
-    if not may_refit:
-        refits = set()
+        refinable = first.refinable(settings.alpha) if may_refit else []
+    refits = {point.network for point in refinable}
     if is_split_again and stages.have_gone_well():
         points, may_refit = _with_other_splits(
             stages, points, time.time() - started, validation_fraction, random_state
@@ -191,11 +190,10 @@ def _with_other_splits(
     try:
         control.say(f"{N_OTHERS} other splits")
         others = _on_other_splits(stages, points, validation_fraction, random_state)
-        if control.stop_reason is not None:  # in a descent
-            return points, not control.was_interrupted
-        may_refit = others.refine(control.deadline.part(PATHS_END))
-        if others.have_gone_well():
-            points = _joined(stages, others, points)
+        if control.stop_reason is None:  # else a descent was cut short
+            may_refit = others.refine(control.deadline.part(PATHS_END))
+            if others.have_gone_well():
+                points = _joined(stages, others, points)
     except MemoryError:
         control.say("memory is not enough for other splits: they are left out")
     except KeyboardInterrupt:

@@ -85,7 +85,7 @@ class Split:
         if self.has_large:
             found = worth_their_size(found, min(alpha, LARGE_PRICE))
         # Of classes the best of several candidates was lucky, and there is no network of about its
-        # size to tell: it is an answer only where no pruning path is.
+        # size to tell: it is an answer only where the first pruning path has none.
         return found if self.has_path and problem.has_classes else [*found, *self.refined]
 
     def decoded(self) -> list[PathPoint]:
@@ -96,8 +96,7 @@ class Split:
     def found(self, alpha: float) -> list[PathPoint]:
         """Return what was found."""
         points = self.refinable(alpha)
-        # What descent found was judged at its luckiest step: it is an answer only where no pruning
-        # path is.
+        # What descent found was judged at its luckiest step: it is an answer only there, too.
         if not self.has_path:
             if all(point.network.is_constant for point in points):
                 # Rows are not left out of what descent found, and so not of the constant.

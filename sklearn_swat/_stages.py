@@ -72,13 +72,13 @@ class Stages:
     def refine(self, ends: Deadline) -> bool:
         """Go on where descents ended; return whether nobody asks to end the fit."""
         asked_to_stop, beginnings = False, self._begin(ends)
-        if not self._is_over():
+        if not self._is_cut_short():
             asked_to_stop = self._prune(beginnings, ends)
         return not (asked_to_stop or self.control.was_interrupted)
 
-    def _is_over(self) -> bool:
-        is_cut_short = self.control.stop_reason is not None
-        return self.control.was_interrupted or (is_cut_short and self.result_so_far is not None)
+    def _is_cut_short(self) -> bool:
+        is_stopped = self.control.stop_reason is not None
+        return self.control.was_interrupted or (is_stopped and self.result_so_far is not None)
 
     def have_gone_well(self) -> bool:
         """Return whether nothing cut them short."""
@@ -122,7 +122,7 @@ class Stages:
                 split.refined, max_nnz=self.max_nnz, n_refined=self.n_refined,
                 n_paths=self.n_paths,
             )  # fmt: skip
-            if self._is_over():
+            if self._is_cut_short():
                 return []
             of_random: list[Beginning] = []
             if self.tries_random:
